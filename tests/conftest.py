@@ -1,0 +1,55 @@
+"""Fixtures shared by all rooms.
+
+The data pack and the golden numbers lie beside the repository and are never part of it. Where they are absent the tests
+that need them are skipped; in continuous integration (`CI=true`) their absence is a failure, and so is a missing
+renderer, because a skipped test proves nothing.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DATA = Path(os.environ.get("MIEN_DATA", "../shared/data"))
+GOLDEN = Path(os.environ.get("MIEN_GOLDEN", str(DATA.parent / "golden")))
+
+
+def _required(is_there: bool, what: str) -> None:
+    if is_there:
+        return
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"{what} is required in continuous integration")
+    pytest.skip(f"{what} is not here")
+
+
+@pytest.fixture(scope="session")
+def data_pack() -> Path:
+    """Folder of the data pack; see docs/conventions.md, "Data beside the repository"."""
+    _required((DATA / "README.md").is_file(), f"the data pack at {DATA}")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Mapping[str, np.ndarray]]:
+    """`golden("crops")` opens golden/crops.npz."""
+    _required((GOLDEN / "README.md").is_file(), f"the golden numbers at {GOLDEN}")
+    return lambda name: np.load(GOLDEN / f"{name}.npz", allow_pickle=False)
+
+
+@pytest.fixture(scope="session")
+def can_render() -> None:
+    """Requires an off-screen OpenGL context (moderngl over EGL)."""
+    try:
+        import moderngl
+
+        moderngl.create_context(standalone=True, backend="egl", require=330).release()  # pyright: ignore[reportCallIssue]
+    except Exception as error:
+        _required(False, f"an EGL context ({error})")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh, fixed random source."""
+    return np.random.default_rng(0)

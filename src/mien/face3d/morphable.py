@@ -1,0 +1,74 @@
+"""Linear head models: vertices = mean + identity basis · p_id + expression basis · p_exp (METHODS section 1)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mien.errors import MissingDataError
+from mien.face3d.params import ARKIT_NAMES
+
+HEAD_HEIGHT_CM = 22.07
+HEAD_HEIGHT_PX = 224.0
+"""Pixel losses scale any shape model so that chin to crown measures this many pixels (METHODS section 2)."""
+
+
+def data_folder() -> Path:
+    """The folder of training material: MIEN_DATA, by default ../shared/data."""
+    return Path(os.environ.get("MIEN_DATA", "../shared/data"))
+
+
+@dataclass(frozen=True)
+class ShapeModel:
+    """A linear shape model on a subset of V vertices, in centimetres and head axes.
+
+    Attributes:
+        mean: (V, 3).
+        identity: (I, V, 3) modes, unit sigma.
+        expression: (51, V, 3) displacement of every ARKit coefficient at weight 1.
+        landmarks: (68,) index of each landmark among the V vertices.
+    """
+
+    mean: torch.Tensor
+    identity: torch.Tensor
+    expression: torch.Tensor
+    landmarks: torch.Tensor
+
+    def vertices(self, identity: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
+        """(B, I) identity weights and (B, 51) ARKit coefficients → (B, V, 3) centimetres, head pose removed."""
+        shape = self.mean + torch.einsum("bi,ivc->bvc", identity, self.identity[: identity.shape[1]])
+        return shape + torch.einsum("be,evc->bvc", expression, self.expression)
+
+
+@lru_cache(maxsize=2)
+def load_ict(path: str | os.PathLike[str] | None = None, step: int = 8) -> ShapeModel:
+    """ICT-FaceKit (MIT) reduced to every `step`-th face vertex plus the 68 landmarks.
+
+    Args:
+        path: `ict_facekit.npz`; by default `head/` of the data folder.
+        step: thinning of the 'Face' part; 1 keeps all.
+
+    Raises:
+        MissingDataError: the file is not there.
+    """
+    path = Path(path) if path else data_folder() / "head" / "ict_facekit.npz"
+    if not path.is_file():
+        raise MissingDataError(f"{path}: the ICT head model is needed here; set MIEN_DATA to the folder that has head/")
+    with np.load(path, allow_pickle=False) as stored:
+        first, last = stored["part_vertex_range"][0]
+        kept = np.unique(np.concatenate([np.arange(first, last, step), stored["landmarks68"]]))
+        to_arkit = stored["mediapipe_to_expression"][1:]
+        if tuple(str(n) for n in stored["mediapipe_blendshape_names"][1:]) != ARKIT_NAMES:
+            raise MissingDataError(f"{path}: the coefficient names are not the 51 ARKit names expected")
+        scale = stored["identity_scale"][:, None, None]
+        identity = stored["identity_q"][:, kept].astype(np.float32) * scale
+        shapes = stored["expression_q"][:, kept].astype(np.float32) * stored["expression_scale"][:, None, None]
+        expression = np.tensordot(to_arkit, shapes, 1)
+        mean, landmarks = stored["neutral"][kept], np.searchsorted(kept, stored["landmarks68"])
+    tensors = (torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (mean, identity, expression))
+    return ShapeModel(*tensors, torch.from_numpy(landmarks))

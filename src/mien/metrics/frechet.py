@@ -64,9 +64,9 @@ class GaussianStream:
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
     """Squared Fréchet (Wasserstein-2) distance of two Gaussians, >= 0, in squared feature units.
 
-    |m1 - m2|² + tr(C1 + C2 - 2 (C1^½ C2 C1^½)^½)  (Dowson and Landau 1982; Heusel et al. 2017). The symmetric product
-    inside the root is positive semi-definite, so its eigenvalues give the trace without complex numbers. Small samples bias
-    the estimate upwards: compare only distances of equal sample counts.
+    |m1 - m2|² + tr(C1 + C2 - 2 (C1^½ C2 C1^½)^½)  (Dowson and Landau 1982; Heusel et al. 2017). The symmetric
+    product inside the root is positive semi-definite, so its eigenvalues give the trace without complex numbers.
+    Small samples bias the estimate upwards: compare only distances of equal sample counts.
 
     Raises:
         InputError: the widths differ.

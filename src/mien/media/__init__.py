@@ -1,0 +1,18 @@
+"""Moving pictures in and out: lazy, exact in time, constant in memory."""
+
+from mien.media.reader import Frame, Video, VideoInfo, probe_video, read_video
+from mien.media.sequence import PictureSequence, open_driver
+from mien.media.writer import VIDEO_SUFFIXES, VideoWriter, check_output
+
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Frame",
+    "PictureSequence",
+    "Video",
+    "VideoInfo",
+    "VideoWriter",
+    "check_output",
+    "open_driver",
+    "probe_video",
+    "read_video",
+]

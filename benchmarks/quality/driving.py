@@ -1,0 +1,138 @@
+"""Do the driver's movements arrive in the result? Real clips drive sources through the public API; MediaPipe judges.
+
+For every face of every clip and every source: the share of result frames in which a face is found, and for each
+coordinate the Pearson correlation between driver and result. Only coordinates that the driver moves (MOVED) count.
+
+    python benchmarks/quality/driving.py --bundle avatar
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from instruments import CONSOLE, data_folder, enlarged, measure, named_coordinates, plain, report, shown
+from rich.table import Table
+
+import mien
+from mien.face3d.params import FaceParams
+from mien.media import read_video
+from mien.metrics import Correlation
+from mien.tracking.follow import follow
+from mien.tracking.mediapipe import MediaPipeTracker
+
+COORDINATES = ("yaw", "pitch", "roll", "jaw_open", "mouth_smile", "blink")
+MOVED = {name: 0.5 if name in ("yaw", "pitch", "roll") else 0.03 for name in COORDINATES}  # degrees; coefficients
+CLIPS = {"head_pose_male.mp4": ("largest",), "head_pose_female_and_male.mp4": ("left", "right")}
+SAMPLES = Path(mien.__file__).parent / "assets" / "samples"
+LEAST_FRAMES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        bundle: name or folder of the bundle.
+        data: the data pack; default MIEN_DATA or ../shared/data.
+        sources: pictures to reenact; default the embedded samples and two generated portraits of the data pack.
+        frames: at most this many frames of each clip; 0 for all.
+        device: where the bundle runs; default the best there is.
+        name: name of the result files.
+    """
+
+    bundle: str = "avatar"
+    data: Path | None = None
+    sources: tuple[Path, ...] = ()
+    frames: int = 0
+    device: str | None = None
+    name: str = "driving"
+
+
+def main(settings: Settings) -> None:
+    """Measures every clip, face and source."""
+    data = data_folder(settings.data)
+    model = mien.load(settings.bundle, device=settings.device)
+    judge = MediaPipeTracker(data / "models" / "face_landmarker.task")
+    identities = {
+        file.stem: model.identify(mien.read_image(file)) for file in settings.sources or _default_sources(data)
+    }
+    runs = []
+    for clip, faces in CLIPS.items():
+        frames = [frame.image for frame in read_video(data / "clips" / clip)][: settings.frames or None]
+        for face in faces:
+            driver = FaceParams.cat(list(follow(judge, frames, choose=face)))
+            for source, identity in identities.items():
+                images = [np.asarray(image) for image in model.stream(identity, frames, choose=face)]
+                run = compare(driver, measure(judge, enlarged(images)))
+                runs.append({"clip": clip, "face": face, "source": source} | run)
+                CONSOLE.log(f"{clip} {face} → {source}: faces in {run['found']:.0%} of {run['frames']} frames")
+    report(settings.name, settings, {"judge": "MediaPipe Face Landmarker", "runs": runs}, table_of(runs))
+
+
+def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
+    """Correlations of a driver (T) and its result (T); null where fewer than LEAST_FRAMES frames show both faces."""
+    both = driver.valid & result.valid
+    first, second = named_coordinates(driver), named_coordinates(result)
+    pairs = [torch.stack([values[name] for name in COORDINATES], 1) for values in (first, second)]
+    correlation = Correlation()
+    correlation.update(*pairs, valid=both)
+    measurable = int(both.sum()) >= LEAST_FRAMES
+    r = correlation.result() if measurable else torch.full((len(COORDINATES),), math.nan)
+    spread = correlation.spread() if measurable else torch.full((2, len(COORDINATES)), math.nan)
+    return {
+        "frames": len(driver),
+        "driver_found": plain(driver.valid.double().mean()),
+        "found": float(result.valid.double().mean()),
+        "coordinates": {
+            name: {
+                "correlation": plain(r[i]),
+                "driver_std": plain(spread[0, i]),
+                "result_std": plain(spread[1, i]),
+                "is_driven": bool(spread[0, i] > MOVED[name]),
+            }
+            for i, name in enumerate(COORDINATES)
+        },
+    }
+
+
+def table_of(runs: Sequence[dict[str, Any]]) -> Table:
+    """One row per run and a last row of means over the runs whose driver moves the coordinate."""
+    table = Table(
+        title="Driving by real video", caption="Correlation driver–result; in parentheses: the driver hardly moves it."
+    )
+    for column in ("clip", "face", "source", "found", *COORDINATES):
+        table.add_column(column)
+    for run in runs:
+        cells = [_cell(run["coordinates"][name]) for name in COORDINATES]
+        table.add_row(run["clip"], str(run["face"]), run["source"], f"{run['found']:.0%}", *cells)
+    means = [shown(_mean_driven(runs, name)) for name in COORDINATES]
+    found = float(np.mean([run["found"] for run in runs]))
+    table.add_row("mean of driven", "", "", f"{found:.0%}", *means)
+    return table
+
+
+def _cell(value: dict[str, Any]) -> str:
+    text = shown(value["correlation"])
+    return text if value["is_driven"] else f"({text})"
+
+
+def _mean_driven(runs: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [run["coordinates"][name] for run in runs]
+    driven = [v["correlation"] for v in values if v["is_driven"] and v["correlation"] is not None]
+    return float(np.mean(driven)) if driven else None
+
+
+def _default_sources(data: Path) -> tuple[Path, ...]:
+    portraits = data / "faces" / "portraits_cc0"
+    return (*sorted(SAMPLES.glob("source_*.jpg")), portraits / "female_001.jpg", portraits / "male_001.jpg")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

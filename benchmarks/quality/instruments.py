@@ -1,0 +1,159 @@
+"""Measuring instruments shared by the quality benchmarks: reference networks outside the bundle, and reports.
+
+MediaPipe and the re-identification network are no part of a bundle and none of its networks is trained against them, so
+they may judge it. Both come from the data pack (docs/conventions.md).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mien.errors import MissingDataError
+from mien.face3d.motion import arkit_motion_space
+from mien.face3d.params import FaceParams
+from mien.images import resize, to_tensor, to_uint8
+from mien.tracking.protocol import Tracker
+
+RESULTS = Path(__file__).parents[1] / "results"
+CONSOLE = Console(width=140)
+FACE_SIZE_PX = 256  # results are enlarged to this before a reference network sees them
+
+# Where face-reidentification-retail-0095 wants eyes, nose tip and mouth corners, as a share of its 128 pixels
+_REID_POINTS = np.array(
+    [[0.31557, 0.46157], [0.68262, 0.46157], [0.50026, 0.64051], [0.34947, 0.82469], [0.65344, 0.82469]]
+)
+_REID_SIZE_PX = 128
+
+
+def data_folder(given: Path | None) -> Path:
+    """The data pack: as given, else MIEN_DATA, else ../shared/data.
+
+    Raises:
+        MissingDataError: it is not there.
+    """
+    folder = given or Path(os.environ.get("MIEN_DATA", "../shared/data"))
+    if not (folder / "models").is_dir():
+        raise MissingDataError(f"No data pack at {folder}; say where it is with --data or MIEN_DATA.")
+    return folder
+
+
+def enlarged(images: Sequence[np.ndarray], size: int = FACE_SIZE_PX) -> list[np.ndarray]:
+    """uint8 HWC pictures brought to `size` pixels on the shorter side if they are smaller, else unchanged."""
+    return [_enlarged(image, size) for image in images]
+
+
+def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
+    scale = size / min(image.shape[:2])
+    if scale <= 1:
+        return image
+    target = (round(image.shape[0] * scale), round(image.shape[1] * scale))
+    return to_uint8(resize(to_tensor(image[None]), target))[0]
+
+
+def measure(tracker: Tracker, images: Sequence[np.ndarray]) -> FaceParams:
+    """The largest face of each picture, found anew in each; `valid` is False where there is none."""
+    measured = []
+    for image in images:
+        boxes = tracker.find(image)
+        measured.append(tracker.estimate([image], boxes[:1]) if boxes else FaceParams.invalid(1))
+    return FaceParams.cat(measured)
+
+
+def named_coordinates(params: FaceParams) -> dict[str, torch.Tensor]:
+    """Coordinates by name, each (B,), in natural units (degrees, coefficients); `blink` is the mean of both eyes."""
+    space = arkit_motion_space()
+    values = dict(zip(space.names, space.read(params).unbind(1), strict=True))
+    return values | {"blink": (values["blink_left"] + values["blink_right"]) / 2}
+
+
+class ReidentificationNet:
+    """face-reidentification-retail-0095 (Intel, Apache-2.0): unit embeddings of aligned faces.
+
+    The five points are taken from the 68: the mean of six lid points for an eye, 30, 48 and 54.
+    """
+
+    NAME = "face-reidentification-retail-0095"
+
+    def __init__(self, data: Path) -> None:
+        """Loads the network of the data pack at `data`."""
+        import openvino
+
+        self._net = openvino.Core().compile_model(str(data / "models" / f"{self.NAME}.xml"), "CPU")
+
+    def embed(self, images: Sequence[np.ndarray], faces: FaceParams) -> torch.Tensor:
+        """Unit embeddings (B, 256) of uint8 pictures with their faces; a face that is not valid gets zeros."""
+        return torch.stack([self._embed(image, faces[i]) for i, image in enumerate(images)])
+
+    def _embed(self, image: np.ndarray, face: FaceParams) -> torch.Tensor:
+        if not face.valid.item():
+            return torch.zeros(256)
+        points = face.landmarks[0].double().numpy()
+        five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+        matrix = similarity(five, _REID_POINTS * _REID_SIZE_PX)
+        aligned = cv2.warpAffine(image, matrix, (_REID_SIZE_PX, _REID_SIZE_PX), flags=cv2.INTER_LINEAR)
+        blob = np.ascontiguousarray(aligned[:, :, ::-1].transpose(2, 0, 1)[None], np.float32)
+        embedding = torch.from_numpy(self._net(blob)[self._net.output(0)].ravel().copy())
+        return embedding / embedding.norm()
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The (2, 3) rotation, scale and shift that best maps points (n, 2) to points (n, 2), least squares.
+
+    As complex numbers: target ≈ a·source + b, so a = Σ conj(s)·t / Σ |s|² about the means.
+    """
+    s, t = source @ (1, 1j), target @ (1, 1j)
+    a = (np.conj(s - s.mean()) * (t - t.mean())).sum() / (np.abs(s - s.mean()) ** 2).sum()
+    b = t.mean() - a * s.mean()
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def report(name: str, settings: Any, results: Mapping[str, Any], table: Table) -> Path:
+    """Shows the table and writes results/NAME.json and results/NAME.md; returns the JSON file."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    about = {
+        "date": datetime.date.today().isoformat(),
+        "settings": vars(settings),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    file = RESULTS / f"{name}.json"
+    file.write_text(
+        json.dumps(about | dict(results), indent=1, allow_nan=False, default=_named) + "\n", encoding="utf-8"
+    )
+    file.with_suffix(".md").write_text(_markdown(table), encoding="utf-8")
+    CONSOLE.print(table)
+    CONSOLE.print(f"written: {file}")
+    return file
+
+
+def shown(value: float | None, digits: int = 2) -> str:
+    """A number for a table; a dash where there is none."""
+    return "–" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def plain(value: float | torch.Tensor) -> float | None:
+    """A number for JSON, rounded to six digits; None instead of not-a-number."""
+    number = float(value)
+    return None if number != number else float(f"{number:.6g}")
+
+
+def _named(value: object) -> str:
+    return value.name if isinstance(value, Path) else str(value)  # names travel, folders of one machine do not
+
+
+def _markdown(table: Table) -> str:
+    columns = [[str(column.header), *(str(cell) for cell in column.cells)] for column in table.columns]
+    rows = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+    rule = "|" + "---|" * len(columns)
+    return "\n".join([f"### {table.title}", "", rows[0], rule, *rows[1:], "", str(table.caption or ""), ""])

@@ -1,0 +1,77 @@
+"""The documents point at things that exist, and the README's commands and code work as written."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("README.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SAMPLES = ROOT / "src" / "mien" / "assets" / "samples"
+
+
+def _blocks(language: str) -> list[str]:
+    fenced = README.split("```")[1::2]
+    return [text.partition("\n")[2] for text in fenced if text.partition("\n")[0] == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_paths_exist(page):
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    paths = re.findall(r"`((?:src|tests|docs|benchmarks)/[\w./-]+)`", text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [path for path in paths if not (ROOT / path).exists() and "benchmarks/results/" not in path]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_modules_exist(page):
+    dotted = set(re.findall(r"`mien((?:\.[a-z_0-9]+)+)", page.read_text(encoding="utf-8")))
+    names = (ROOT / "src" / "mien" / "__init__.py").read_text(encoding="utf-8")
+
+    def exists(name: str) -> bool:
+        first, *rest = name.strip(".").split(".")
+        module = (ROOT / "src" / "mien").joinpath(first, *rest)
+        parent = module.parent
+        return module.is_dir() or any(p.with_suffix(".py").is_file() for p in (module, parent)) or f'"{first}"' in names
+
+    assert not [name for name in dotted if not exists(name)]
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"`?\bmake ([a-z-]+)", "\n".join(_blocks("")) + README))
+    assert {"demo", "test"} <= targets
+    assert not [
+        target
+        for target in targets & {"setup", "demo", "check", "test", "bench", "docs"}
+        if f"\n{target}:" not in makefile
+    ]
+
+
+def test_commands_of_the_readme_are_understood():
+    commands = [line.split("#")[0].split() for line in "\n".join(_blocks("")).splitlines() if line.startswith("mien ")]
+    assert commands
+    for command in {words[1] for words in commands}:
+        shown = subprocess.run(
+            [sys.executable, "-m", "mien.apps.cli", command, "--help"], capture_output=True, text=True
+        )
+        assert shown.returncode == 0, shown.stderr
+        options = [word for words in commands if words[1] == command for word in words if word.startswith("--")]
+        assert not [option for option in options if option not in shown.stdout]
+
+
+def test_code_of_the_readme_runs(tmp_path):
+    if not (SAMPLES / "driver.mp4").is_file():
+        pytest.skip("the embedded bundle is not here")
+    (code,) = _blocks("python")
+    code = code.replace("anna.jpg", str(SAMPLES / "source_1.jpg")).replace("bob.jpg", str(SAMPLES / "source_2.jpg"))
+    code = code.replace("bob.mp4", str(SAMPLES / "driver.mp4"))
+    shown = []
+    names = {"show": shown.append}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(shown) > 1

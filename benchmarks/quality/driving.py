@@ -17,13 +17,27 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from instruments import CONSOLE, data_folder, enlarged, measure, named_coordinates, plain, report, shown
+from instruments import (
+    CONSOLE,
+    TrackerName,
+    data_folder,
+    enlarged,
+    measure,
+    named_coordinates,
+    own_tracker,
+    plain,
+    report,
+    shown,
+)
 from rich.table import Table
 
 import mien
+from mien.errors import MienError
 from mien.face3d.params import FaceParams
+from mien.images import read_image
 from mien.media import read_video
 from mien.metrics import Correlation
+from mien.pipelines.reenactor import Identity, Reenactor, load
 from mien.tracking.follow import follow
 from mien.tracking.mediapipe import MediaPipeTracker
 
@@ -44,6 +58,7 @@ class Settings:
         sources: pictures to reenact; default the embedded samples and two generated portraits of the data pack.
         frames: at most this many frames of each clip; 0 for all.
         device: where the bundle runs; default the best there is.
+        tracker: what the bundle measures faces with.
         name: name of the result files.
     """
 
@@ -52,28 +67,44 @@ class Settings:
     sources: tuple[Path, ...] = ()
     frames: int = 0
     device: str | None = None
+    tracker: TrackerName = "embedded"
     name: str = "driving"
 
 
 def main(settings: Settings) -> None:
     """Measures every clip, face and source."""
     data = data_folder(settings.data)
-    model = mien.load(settings.bundle, device=settings.device)
-    judge = MediaPipeTracker(data / "models" / "face_landmarker.task")
-    identities = {
-        file.stem: model.identify(mien.read_image(file)) for file in settings.sources or _default_sources(data)
-    }
+    judge = MediaPipeTracker(data / "models" / "face_landmarker.task", scale="raw")
+    model = load(settings.bundle, settings.device, own_tracker(settings.tracker, data))
+    identities = identified(model, settings.sources or _default_sources(data))
     runs = []
     for clip, faces in CLIPS.items():
         frames = [frame.image for frame in read_video(data / "clips" / clip)][: settings.frames or None]
         for face in faces:
             driver = FaceParams.cat(list(follow(judge, frames, choose=face)))
             for source, identity in identities.items():
-                images = [np.asarray(image) for image in model.stream(identity, frames, choose=face)]
-                run = compare(driver, measure(judge, enlarged(images)))
+                try:
+                    driven = list(model.stream(identity, frames, face=face).results())
+                except MienError as error:
+                    CONSOLE.log(f"{clip} {face} → {source}: {error}")
+                    runs.append({"clip": clip, "face": face, "source": source, "error": str(error)})
+                    continue
+                run = compare(driver, measure(judge, enlarged([one.image for one in driven])))
+                run["tracked"] = sum(one.found for one in driven) / len(driven)
                 runs.append({"clip": clip, "face": face, "source": source} | run)
                 CONSOLE.log(f"{clip} {face} → {source}: faces in {run['found']:.0%} of {run['frames']} frames")
     report(settings.name, settings, {"judge": "MediaPipe Face Landmarker", "runs": runs}, table_of(runs))
+
+
+def identified(model: Reenactor, files: Sequence[Path]) -> dict[str, Identity]:
+    """Identities by file name; a source in which the bundle finds no face is logged and left out."""
+    identities = {}
+    for file in files:
+        try:
+            identities[file.stem] = model.identify(read_image(file), face="largest")
+        except MienError as error:
+            CONSOLE.log(f"{file.name} is left out: {error}")
+    return identities
 
 
 def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
@@ -109,11 +140,12 @@ def table_of(runs: Sequence[dict[str, Any]]) -> Table:
     )
     for column in ("clip", "face", "source", "found", *COORDINATES):
         table.add_column(column)
+    runs = [run for run in runs if "error" not in run]
     for run in runs:
         cells = [_cell(run["coordinates"][name]) for name in COORDINATES]
         table.add_row(run["clip"], str(run["face"]), run["source"], f"{run['found']:.0%}", *cells)
     means = [shown(_mean_driven(runs, name)) for name in COORDINATES]
-    found = float(np.mean([run["found"] for run in runs]))
+    found = float(np.mean([run["found"] for run in runs] or [0.0]))
     table.add_row("mean of driven", "", "", f"{found:.0%}", *means)
     return table
 

@@ -72,13 +72,9 @@ def main(settings: Settings) -> None:
     for psi in settings.psi:
         sets[f"samples, psi {psi:g}"] = lambda i, psi=psi: samples(bundle, settings, i, psi, size)
     distances = {}
-    for name, features in feature_nets(bundle, data, device).items():
+    for name, features in feature_nets(bundle, data).items():
         fitted = {key: gaussian_of(picture, features, settings) for key, picture in sets.items()}
-        distances[name] = {
-            key: {"distance": plain(frechet_distance(fitted["renders"], fit)), "count": fit.count}
-            for key, fit in fitted.items()
-            if key != "renders"
-        }
+        distances[name] = {key: compared(fitted["renders"], fit) for key, fit in fitted.items() if key != "renders"}
         CONSOLE.log(f"{name}: done")
     report(settings.name, settings, {"distances": distances}, table_of(distances, settings))
 
@@ -111,16 +107,26 @@ def samples(bundle: Bundle, settings: Settings, start: int, psi: float, size: in
     return to_uint8(resize(images.float().clamp(-1, 1), size))
 
 
-def gaussian_of(pictures: Callable[[int], np.ndarray], features: Features, settings: Settings) -> Gaussian:
-    """The Gaussian of the features of `count` pictures, batch by batch."""
+def gaussian_of(pictures: Callable[[int], np.ndarray], features: Features, settings: Settings) -> Gaussian | None:
+    """The Gaussian of the features of `count` pictures, batch by batch; None where fewer than two show a face."""
     stream = GaussianStream()
     for start in range(0, settings.count, settings.batch):
         batch = pictures(start)[: settings.count - start]
         stream.update(features(batch))
-    return stream.result()
+    try:
+        return stream.result()
+    except InputError:
+        return None
 
 
-def feature_nets(bundle: Bundle, data: Path, device: torch.device) -> dict[str, Features]:
+def compared(renders: Gaussian | None, other: Gaussian | None) -> dict[str, float | None]:
+    """Distance of two Gaussians and the number of pictures behind the second; null without enough faces."""
+    if renders is None or other is None:
+        return {"distance": None, "count": 0 if other is None else other.count}
+    return {"distance": plain(frechet_distance(renders, other)), "count": other.count}
+
+
+def feature_nets(bundle: Bundle, data: Path) -> dict[str, Features]:
     """The feature extractors by name, each uint8 NHWC → (n, D); pictures without a face may be dropped."""
     judge, reid = MediaPipeTracker(data / "models" / "face_landmarker.task"), ReidentificationNet(data)
 
@@ -131,7 +137,7 @@ def feature_nets(bundle: Bundle, data: Path, device: torch.device) -> dict[str, 
 
     nets: dict[str, Features] = {ReidentificationNet.NAME: embedded_identity}
     if bundle.tracker is not None:
-        regressor = bundle.tracker["regressor"].to(device).eval()
+        regressor = bundle.tracker.regressor
         nets["embedded tracker, last hidden layer"] = lambda images: hidden_layer(regressor, images)
     return nets
 
@@ -147,7 +153,7 @@ def hidden_layer(regressor: FaceRegressor, images: np.ndarray) -> torch.Tensor:
     return regressor.dense(regressor.trunk(crops).flatten(1)).cpu()
 
 
-def table_of(distances: dict[str, dict[str, dict[str, float]]], settings: Settings) -> Table:
+def table_of(distances: dict[str, dict[str, dict[str, float | None]]], settings: Settings) -> Table:
     """One row per feature net and set."""
     table = Table(
         title="Generator: squared Fréchet distance to renders",

@@ -12,7 +12,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -24,8 +24,10 @@ from mien.errors import MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor, to_uint8
+from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
 
+TrackerName = Literal["embedded", "mediapipe"]
 RESULTS = Path(__file__).parents[1] / "results"
 CONSOLE = Console(width=140)
 FACE_SIZE_PX = 256  # results are enlarged to this before a reference network sees them
@@ -47,6 +49,11 @@ def data_folder(given: Path | None) -> Path:
     if not (folder / "models").is_dir():
         raise MissingDataError(f"No data pack at {folder}; say where it is with --data or MIEN_DATA.")
     return folder
+
+
+def own_tracker(name: TrackerName, data: Path) -> Tracker | None:
+    """What a bundle is to measure faces with: None for its own networks, else MediaPipe from the data pack."""
+    return None if name == "embedded" else MediaPipeTracker(data / "models" / "face_landmarker.task")
 
 
 def enlarged(images: Sequence[np.ndarray], size: int = FACE_SIZE_PX) -> list[np.ndarray]:
@@ -124,7 +131,7 @@ def report(name: str, settings: Any, results: Mapping[str, Any], table: Table) -
     RESULTS.mkdir(parents=True, exist_ok=True)
     about = {
         "date": datetime.date.today().isoformat(),
-        "settings": vars(settings),
+        "settings": vars(settings) | {"bundle": Path(settings.bundle).name},
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
     file = RESULTS / f"{name}.json"

@@ -1,7 +1,7 @@
 """Reenactment of rendered heads, where the true pose, expression and picture are known.
 
 Draws pairs (source picture, target frame) from a folder of renders that no network was trained on: half show the same
-person in the same scene, half two people. The result of the public API is measured by the embedded tracker and by
+person in the same scene, half two people. The result of the public API is measured by the bundle's tracker and by
 MediaPipe against the *true* parameters of the target. Beside it stand the same measurements of the source picture
 ("copy": what doing nothing scores) and of the true target frame ("truth": the instrument's own error).
 
@@ -16,24 +16,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import tyro
-from instruments import CONSOLE, ReidentificationNet, data_folder, enlarged, measure, plain, report, shown
+from instruments import (
+    CONSOLE,
+    ReidentificationNet,
+    TrackerName,
+    data_folder,
+    enlarged,
+    measure,
+    own_tracker,
+    plain,
+    report,
+    shown,
+)
 from rich.progress import track
 from rich.table import Table
 
-import mien
-from mien.checkpoints.bundle import load_bundle
-from mien.errors import InputError, NoFaceError
+from mien.errors import InputError, MienError, NoFaceError
 from mien.face3d.motion import MotionSpace
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor
 from mien.metrics import AngleError, ExpressionError, IdentityCosine, ImageQuality
+from mien.pipelines.reenactor import Reenactor, load
 from mien.synth.dataset import RenderedHeads
-from mien.tracking import load_tracker
+from mien.tracking.calibration import known_coefficients
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
 
-KINDS = ("result", "copy", "truth")
+COLUMNS = ("result", "copy", "truth")
+ANGLES = ("yaw", "pitch", "roll")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +59,7 @@ class Settings:
         pairs: number of pairs, half of them of one person.
         seed: of the draw of pairs.
         device: where the bundle runs; default the best there is.
+        tracker: what the bundle measures faces with.
         name: name of the result files.
     """
 
@@ -56,129 +69,162 @@ class Settings:
     pairs: int = 500
     seed: int = 0
     device: str | None = None
+    tracker: TrackerName = "embedded"
     name: str = "pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reenacted:
-    """Pictures (uint8 HWC) and truth of the pairs of one group that the model could reenact."""
+class Group:
+    """The pairs of one group that the bundle could reenact: pictures uint8 HWC, and the target's true parameters.
 
-    sources: Sequence[np.ndarray]
-    targets: Sequence[np.ndarray]
-    results: Sequence[np.ndarray]
+    `pictures` holds "copy" (the sources), "truth" (the targets), "result" and "inversion" (the source drawn unmoved).
+    """
+
+    pictures: Mapping[str, Sequence[np.ndarray]]
     truth: FaceParams
     drawn: int
 
-    def pictures(self, kind: str) -> Sequence[np.ndarray]:
-        """The pictures that stand for the result in one column of the table."""
-        return {"result": self.results, "copy": self.sources, "truth": self.targets}[kind]
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """A tracker that measures, and the coordinates of the motion space that it can read on the true scale."""
+
+    tracker: Tracker
+    coordinates: tuple[str, ...]
 
 
 def main(settings: Settings) -> None:
     """Measures both groups of pairs."""
     data = data_folder(settings.data)
     heads = RenderedHeads(settings.renders)
-    model = mien.load(settings.bundle, device=settings.device)
-    space = load_bundle(settings.bundle, "cpu").motion
-    judges: dict[str, Tracker] = {
-        "embedded": load_tracker("embedded", settings.bundle),
-        "mediapipe": MediaPipeTracker(data / "models" / "face_landmarker.task"),
+    model = load(settings.bundle, settings.device, own_tracker(settings.tracker, data))
+    space = model.bundle.motion
+    judges = {
+        "own": Judge(tracker=model.tracker, coordinates=space.names[3:]),
+        "mediapipe": Judge(
+            tracker=MediaPipeTracker(data / "models" / "face_landmarker.task"), coordinates=mediapipe_coordinates(space)
+        ),
     }
     reid = ReidentificationNet(data)
     groups = {}
-    for group, pairs in draw_pairs(heads, settings.pairs, np.random.default_rng(settings.seed)).items():
-        done = reenact(model, heads, pairs, group)
-        measured = {j: {k: measure(judge, enlarged(done.pictures(k))) for k in KINDS} for j, judge in judges.items()}
-        groups[group] = {
-            "pairs": done.drawn,
-            "reenacted": len(done.results),
-            "motion": {
-                judge: {k: motion_errors(p, done.truth, space) for k, p in m.items()} for judge, m in measured.items()
-            },
-            "identity": identity_cosines(reid, done, measured["mediapipe"]),
-        }
-        if group == "same":
-            groups[group]["picture"] = {kind: picture_quality(done, kind) for kind in ("result", "copy")}
-        CONSOLE.log(f"{group} person: {len(done.results)} of {done.drawn} pairs measured")
-    about = {"expression_coordinates": space.names[3:], "identity_net": ReidentificationNet.NAME}
+    for name, pairs in draw_pairs(heads, settings.pairs, np.random.default_rng(settings.seed)).items():
+        group = reenact(model, heads, pairs, name)
+        groups[name] = {"pairs": group.drawn, "reenacted": len(group.truth)}
+        if len(group.truth):
+            groups[name] |= scores(group, judges, space, reid)
+        CONSOLE.log(f"{name} person: {len(group.truth)} of {group.drawn} pairs measured")
+    about = {"identity_net": ReidentificationNet.NAME, "coordinates": {k: j.coordinates for k, j in judges.items()}}
     report(settings.name, settings, about | {"groups": groups}, table_of(groups))
+
+
+def mediapipe_coordinates(space: MotionSpace) -> tuple[str, ...]:
+    """Expression coordinates that rest only on coefficients whose MediaPipe score is calibrated to the true scale."""
+    silent = torch.from_numpy(1 - known_coefficients()).to(space.encoding)
+    unread = (space.encoding[:, 3:].abs() * silent).sum(1)
+    return tuple(name for name, rest in zip(space.names[3:], unread[3:].tolist(), strict=True) if rest == 0)
 
 
 def draw_pairs(heads: RenderedHeads, count: int, rng: np.random.Generator) -> dict[str, list[tuple[int, int]]]:
     """(source, target) indices: `same` = two frames of one scene, `other` = frames of two people; count / 2 of each.
 
     Raises:
-        InputError: the folder holds one person or one frame per scene only.
+        InputError: the renders hold too few people or frames for that.
     """
     person, scene = np.asarray(heads.person), np.asarray(heads.scene)
-    same, other = [], []
-    for target in rng.permutation(len(heads)).tolist() * 2:
-        candidates = np.flatnonzero((scene == scene[target]) & (np.arange(len(scene)) != target))
-        if len(candidates) and len(same) < count // 2:
-            same.append((int(rng.choice(candidates)), target))
-        elif len(strangers := np.flatnonzero(person != person[target])) and len(other) < count - count // 2:
+    same: list[tuple[int, int]] = []
+    other: list[tuple[int, int]] = []
+    for target in np.concatenate([rng.permutation(len(person)) for _ in range(4)]).tolist():
+        siblings = np.flatnonzero((scene == scene[target]) & (np.arange(len(scene)) != target))
+        strangers = np.flatnonzero(person != person[target])
+        if len(siblings) and len(same) < count // 2:
+            same.append((int(rng.choice(siblings)), target))
+        elif len(strangers) and len(other) < count - count // 2:
             other.append((int(rng.choice(strangers)), target))
     if len(same) + len(other) < count:
         raise InputError(f"The renders yield only {len(same)} same-person and {len(other)} other-person pairs.")
     return {"same": same, "other": other}
 
 
-def reenact(model: Any, heads: RenderedHeads, pairs: Sequence[tuple[int, int]], group: str) -> Reenacted:
-    """Runs the public API on each pair; pairs whose source or target shows no face to the model are counted out."""
-    kept, results = [], []
-    for source, target in track(pairs, description=f"{group} person", console=CONSOLE):
-        pictures = heads.images(np.array([source, target]))
+def reenact(model: Reenactor, heads: RenderedHeads, pairs: Sequence[tuple[int, int]], name: str) -> Group:
+    """Runs the public API on each pair; pairs whose source or target shows the bundle no face are counted out."""
+    kept: list[tuple[int, int]] = []
+    results, inversions = [], []
+    for pair in track(pairs, description=f"{name} person", console=CONSOLE):
+        source, target = heads.images(np.array(pair))
         try:
-            results.append(np.asarray(model.drive(model.identify(pictures[0]), pictures[1])))
+            identity = model.identify(source, face="largest")
+            results.append(model.drive(identity, target))
         except NoFaceError:
             continue
-        kept.append((source, target))
-    sources, targets = (np.array([pair[side] for pair in kept], int) for side in (0, 1))
-    return Reenacted(
-        sources=list(heads.images(sources)),
-        targets=list(heads.images(targets)),
-        results=results,
-        truth=heads.params(targets),
-        drawn=len(pairs),
-    )
+        inversions.append(model.edit(identity))
+        kept.append(pair)
+    sources, targets = np.array(kept, int).reshape(-1, 2).T
+    pictures = {
+        "copy": heads.images(sources),
+        "truth": heads.images(targets),
+        "result": results,
+        "inversion": inversions,
+    }
+    return Group(pictures={k: list(v) for k, v in pictures.items()}, truth=heads.params(targets), drawn=len(pairs))
 
 
-def motion_errors(measured: FaceParams, truth: FaceParams, space: MotionSpace) -> dict[str, Any]:
-    """Mean absolute errors in degrees and in shares of the working ranges of the bundle's motion space."""
-    angles, expression = AngleError(), ExpressionError(space.ranges[3:])
+def scores(group: Group, judges: Mapping[str, Judge], space: MotionSpace, reid: ReidentificationNet) -> dict[str, Any]:
+    """Everything that is measured on one group."""
+    seen = {kind: enlarged(pictures) for kind, pictures in group.pictures.items()}
+    faces = {judge: {k: measure(j.tracker, seen[k]) for k in seen} for judge, j in judges.items()}
+    motion = {
+        judge: {kind: motion_errors(faces[judge][kind], group.truth, space, j.coordinates) for kind in COLUMNS}
+        for judge, j in judges.items()
+    }
+    pictures = {"result against truth": ("result", "truth"), "copy against truth": ("copy", "truth")}
+    pictures["inversion against source"] = ("inversion", "copy")
+    quality = {name: picture_quality(group, *kinds) for name, kinds in pictures.items()}
+    return {"motion": motion, "identity": identity_cosines(reid, seen, faces["mediapipe"]), "picture": quality}
+
+
+def motion_errors(
+    measured: FaceParams, truth: FaceParams, space: MotionSpace, coordinates: Sequence[str]
+) -> dict[str, Any]:
+    """Mean absolute errors: angles in degrees, expression in shares of the working ranges of the motion space."""
+    found = plain(measured.valid.double().mean())
+    if not measured.valid.any():
+        return {"found": found, "angles_deg": dict.fromkeys(ANGLES), "expression": None, "by_coordinate": {}}
+    columns = [space.names.index(name) for name in coordinates]
+    angles, expression = AngleError(), ExpressionError(space.ranges[columns])
     angles.update(measured.angles, truth.angles, measured.valid)
-    expression.update(space.read(measured)[:, 3:], space.read(truth)[:, 3:], measured.valid)
+    expression.update(space.read(measured)[:, columns], space.read(truth)[:, columns], measured.valid)
     degrees, shares = angles.result().mean, expression.result().mean
-    by_name = {name: plain(share) for name, share in zip(space.names[3:], shares, strict=True)}
     return {
-        "found": plain(measured.valid.double().mean()),
-        "angles_deg": dict(zip(("yaw", "pitch", "roll"), map(plain, degrees), strict=True)),
-        "angles_mean_deg": plain(degrees.mean()),
+        "found": found,
+        "angles_deg": {name: plain(value) for name, value in zip(ANGLES, degrees, strict=True)},
         "expression": plain(shares.mean()),
-        "expression_by_coordinate": by_name,
+        "by_coordinate": {name: plain(share) for name, share in zip(coordinates, shares, strict=True)},
     }
 
 
-def identity_cosines(reid: ReidentificationNet, done: Reenacted, faces: Mapping[str, FaceParams]) -> dict[str, Any]:
-    """Cosine to the source of the result and of the true target (another frame of the person, or a stranger)."""
-    own = reid.embed(enlarged(done.sources), faces["copy"])
-    scores = {}
-    for kind in ("result", "truth"):
+def identity_cosines(
+    reid: ReidentificationNet, seen: Mapping[str, Sequence[np.ndarray]], faces: Mapping[str, FaceParams]
+) -> dict[str, Any]:
+    """Cosine to the source of the result, of the inversion, and of the true target (same person or a stranger)."""
+    own, cosines = reid.embed(seen["copy"], faces["copy"]), {}
+    for kind in ("result", "inversion", "truth"):
         metric = IdentityCosine()
-        metric.update(
-            reid.embed(enlarged(done.pictures(kind)), faces[kind]), own, faces[kind].valid & faces["copy"].valid
-        )
-        summary = metric.result()
-        scores[kind] = {"mean": plain(summary.mean), "std": plain(summary.std), "count": summary.count}
-    return scores
+        metric.update(reid.embed(seen[kind], faces[kind]), own, faces[kind].valid & faces["copy"].valid)
+        try:
+            summary = metric.result()
+        except MienError:
+            cosines[kind] = {"mean": None, "std": None, "count": 0}
+            continue
+        cosines[kind] = {"mean": plain(summary.mean), "std": plain(summary.std), "count": summary.count}
+    return cosines
 
 
-def picture_quality(done: Reenacted, kind: str) -> dict[str, float]:
-    """L1, PSNR, SSIM against the true picture of the same person, scene and pose, at the size of the renders."""
+def picture_quality(group: Group, kind: str, reference: str) -> dict[str, float | None]:
+    """L1, PSNR, SSIM of one kind of picture against another, at the size of the renders."""
     metric = ImageQuality()
-    for picture, target in zip(done.pictures(kind), done.targets, strict=True):
-        metric.update(resize(to_tensor(picture[None]), target.shape[0]), to_tensor(target[None]))
-    return {key: float(f"{value:.6g}") for key, value in metric.result().items()}
+    for picture, other in zip(group.pictures[kind], group.pictures[reference], strict=True):
+        metric.update(resize(to_tensor(picture[None]), other.shape[0]), to_tensor(other[None]))
+    return {key: plain(value) for key, value in metric.result().items()}
 
 
 def table_of(groups: Mapping[str, Any]) -> Table:
@@ -187,27 +233,30 @@ def table_of(groups: Mapping[str, Any]) -> Table:
         title="Pairs with known truth",
         caption="copy: the source itself; truth: the true target frame, so the instrument's own error.",
     )
-    for column in ("pairs", "measure", *KINDS):
+    for column in ("pairs", "measure", *COLUMNS):
         table.add_column(column)
-    for group, values in groups.items():
-        label = f"{group} person ({values['reenacted']}/{values['pairs']})"
-        for judge, by_kind in values["motion"].items():
-            rows = {f"{a} (degrees)": [by_kind[k]["angles_deg"][a] for k in KINDS] for a in ("yaw", "pitch", "roll")}
-            rows["expression (share of range)"] = [by_kind[k]["expression"] for k in KINDS]
-            rows["faces found"] = [by_kind[k]["found"] for k in KINDS]
-            for measure_name, numbers in rows.items():
-                table.add_row(label, f"{measure_name}, {judge}", *(shown(n, 3 if n and n < 1 else 2) for n in numbers))
-        identity = values["identity"]
-        table.add_row(
-            label,
-            "identity cosine to the source",
-            shown(identity["result"]["mean"]),
-            "1",
-            shown(identity["truth"]["mean"]),
-        )
-        for key in ("l1", "psnr", "ssim") if "picture" in values else ():
-            table.add_row(label, key, *(shown(values["picture"][k][key], 3) for k in ("result", "copy")), "–")
+    for name, group in groups.items():
+        label = f"{name} person ({group['reenacted']}/{group['pairs']})"
+        for measure_name, numbers in _rows(name, group) if "motion" in group else ():
+            table.add_row(label, measure_name, *(shown(number, 3) for number in numbers))
     return table
+
+
+def _rows(name: str, group: Mapping[str, Any]) -> list[tuple[str, list[float | None]]]:
+    rows = []
+    for judge, kinds in group["motion"].items():
+        rows += [(f"{a} (degrees), {judge}", [kinds[k]["angles_deg"][a] for k in COLUMNS]) for a in ANGLES]
+        rows.append((f"expression (share of range), {judge}", [kinds[k]["expression"] for k in COLUMNS]))
+        rows.append((f"faces found, {judge}", [kinds[k]["found"] for k in COLUMNS]))
+    cosines, pictures = group["identity"], group["picture"]
+    rows.append(("identity cosine to the source", [cosines["result"]["mean"], 1.0, cosines["truth"]["mean"]]))
+    rows.append(("identity cosine of the inversion", [cosines["inversion"]["mean"], None, None]))
+    if name == "same":
+        for key in ("l1", "psnr", "ssim"):
+            values = [pictures[f"{kind} against truth"][key] for kind in ("result", "copy")]
+            rows.append((f"{key} against the true picture", [*values, None]))
+    rows += [(f"{k} of the inversion", [pictures["inversion against source"][k], None, None]) for k in ("psnr", "ssim")]
+    return rows
 
 
 if __name__ == "__main__":

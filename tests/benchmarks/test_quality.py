@@ -1,0 +1,123 @@
+"""The quality drivers: their arithmetic, and one run of each from end to end on a bundle of random numbers."""
+
+import json
+from types import SimpleNamespace
+
+import driving
+import generator
+import instruments
+import numpy as np
+import pairs
+import pytest
+import torch
+
+from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
+from mien.errors import InputError
+from mien.face3d.motion import arkit_motion_space
+from mien.face3d.params import ARKIT_NAMES, FaceParams
+from mien.inversion.encoder import Encoder, EncoderConfig
+from mien.methods.direction import DirectionConfig, DirectionMatrix
+from mien.stylegan2 import Generator, GeneratorConfig
+from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
+
+
+def _faces(count: int, yaw_deg: torch.Tensor, jaw: torch.Tensor) -> FaceParams:
+    expression = torch.zeros(count, 51)
+    expression[:, ARKIT_NAMES.index("jawOpen")] = jaw
+    angles = torch.zeros(count, 3)
+    angles[:, 0] = torch.deg2rad(yaw_deg)
+    valid = torch.ones(count, dtype=torch.bool)
+    return FaceParams(angles, expression, torch.zeros(count, 68, 2), valid, torch.ones(count))
+
+
+def test_similarity_recovers_turn_scale_and_shift(rng):
+    points = rng.normal(size=(5, 2))
+    turned = points @ np.array([[0.0, 1.0], [-1.0, 0.0]]) * 3 + (7, -2)  # a quarter turn
+    matrix = instruments.similarity(points, turned)
+    np.testing.assert_allclose(matrix, [[0, -3, 7], [3, 0, -2]], atol=1e-12)
+
+
+def test_correlation_says_what_the_driver_moves():
+    t = torch.linspace(-1, 1, 12)
+    driver, result = _faces(12, 10 * t, 0.01 * (t + 1)), _faces(12, -5 * t, 0.3 * (t + 1))
+    coordinates = driving.compare(driver, result)["coordinates"]
+    assert coordinates["yaw"]["correlation"] == pytest.approx(-1)
+    assert coordinates["yaw"]["is_driven"] and not coordinates["jaw_open"]["is_driven"]
+    assert coordinates["roll"]["correlation"] is None
+
+
+def test_a_few_frames_prove_nothing():
+    t = torch.linspace(-1, 1, 7)
+    run = driving.compare(_faces(7, 10 * t, t), _faces(7, 10 * t, t))
+    assert all(value["correlation"] is None and not value["is_driven"] for value in run["coordinates"].values())
+
+
+def test_pairs_are_half_of_one_scene_half_of_two_people(rng):
+    heads = SimpleNamespace(person=np.repeat(np.arange(6), 4), scene=np.repeat(np.arange(6), 4))
+    drawn = pairs.draw_pairs(heads, 20, rng)
+    assert len(drawn["same"]) == len(drawn["other"]) == 10
+    assert all(heads.scene[a] == heads.scene[b] and a != b for a, b in drawn["same"])
+    assert all(heads.person[a] != heads.person[b] for a, b in drawn["other"])
+    with pytest.raises(InputError):
+        pairs.draw_pairs(SimpleNamespace(person=np.zeros(4), scene=np.arange(4)), 2, rng)
+
+
+def test_motion_errors_of_a_known_displacement():
+    space = arkit_motion_space()
+    result = _faces(2, torch.tensor([10.0, 20.0]), torch.tensor([0.5, 0.5]))
+    truth = _faces(2, torch.tensor([13.0, 25.0]), torch.tensor([0.25, 0.75]))
+    errors = pairs.motion_errors(result, truth, space, ("jaw_open", "gaze_x"))
+    assert errors["angles_deg"]["yaw"] == pytest.approx(4, rel=1e-4)
+    assert errors["by_coordinate"] == pytest.approx({"jaw_open": 0.25, "gaze_x": 0})
+    assert errors["expression"] == pytest.approx(0.125)
+
+
+def test_mediapipe_is_only_asked_what_it_can_read():
+    readable = pairs.mediapipe_coordinates(arkit_motion_space())
+    assert "jaw_open" in readable and "cheek_puff" not in readable
+
+
+def test_halves_share_no_person(rng):
+    person = np.repeat(np.arange(10), 5)
+    first, second = generator.split_people(person, 20, rng)
+    assert len(first) == len(second) == 20
+    assert not set(person[first]) & set(person[second])
+    with pytest.raises(InputError):
+        generator.split_people(person, 30, rng)
+
+
+def _random_bundle() -> Bundle:
+    config = EncoderConfig(resolution=32, channel_base=128, channel_max=8, hidden=8, num_rows=8, style_dim=8)
+    regressor = RegressorConfig(crop_px=16, widths=(4, 4, 4, 4), squeeze=2, hidden=4)
+    return Bundle(
+        name="tiny",
+        generator=Generator(GeneratorConfig(resolution=32, latent_dim=8, style_dim=8, channel_base=128, channel_max=8)),
+        encoder=Encoder(config),
+        directions=DirectionMatrix(DirectionConfig(rows=4, dim=8)),
+        motion=arkit_motion_space(),
+        truncation=0.7,
+        crop="head",
+        tracker=TrackerNetworks(FaceDetector(DetectorConfig()), FaceRegressor(regressor)),
+        card={"licence": "none", "provenance": "random numbers", "quality": {}},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("can_render")
+def test_each_driver_runs_on_a_random_bundle(tmp_path, data_pack, monkeypatch):
+    from mien.synth.dataset import DatasetConfig, write_dataset
+
+    monkeypatch.setattr(instruments, "RESULTS", tmp_path / "results")
+    bundle = str(save_bundle(_random_bundle(), tmp_path / "tiny"))
+    config = DatasetConfig(num_scenes=4, frames_per_scene=3, size=64, split="heldout", supersample=1, processes=1)
+    renders = write_dataset(config, tmp_path / "renders")
+    given = {"bundle": bundle, "data": data_pack, "device": "cpu"}
+    source = data_pack / "faces" / "portraits_cc0" / "female_001.jpg"
+    driving.main(driving.Settings(sources=(source,), frames=10, tracker="mediapipe", **given))
+    pairs.main(pairs.Settings(renders=renders, pairs=4, tracker="mediapipe", **given))
+    generator.main(generator.Settings(renders=renders, count=4, batch=3, psi=(0.7,), **given))
+    for name in ("driving", "pairs", "generator"):
+        results = json.loads((tmp_path / "results" / f"{name}.json").read_text())
+        assert str(tmp_path) not in json.dumps(results), "folders of one machine stay out of the results"
+        assert (tmp_path / "results" / f"{name}.md").read_text().count("|") > 10

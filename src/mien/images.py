@@ -98,8 +98,16 @@ def resize(batch: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     target = (size, size) if isinstance(size, int) else size
     if tuple(batch.shape[-2:]) == target:
         return batch
-    resized = F.interpolate(batch, target, mode="bicubic", align_corners=False, antialias=True)
-    return resized.clamp(batch.amin().item(), batch.amax().item())
+    resized = F.interpolate(batch.float(), target, mode="bicubic", align_corners=False, antialias=True)
+    return resized.clamp(batch.amin().item(), batch.amax().item()).to(batch.dtype)
+
+
+def shrink_to(batch: torch.Tensor, size: int) -> torch.Tensor:
+    """Bring (N, C, S, S) to side `size`: block means where S is a multiple of it, else `resize`."""
+    factor, rest = divmod(batch.shape[-1], size)
+    if rest or factor == 0:
+        return resize(batch, size)
+    return F.avg_pool2d(batch, factor) if factor > 1 else batch
 
 
 def grid(images: np.ndarray | Sequence[np.ndarray], columns: int) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""Pairs of frames that show the same scene in two poses: the true answer to a reenactment question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from mien.face3d import FaceParams, MotionSpace
+from mien.images import shrink_to, to_tensor
+
+REGION_WEIGHTS = (0.5, 1.5, 0.7, 8.0, 5.0, 3.0, 0.5)
+"""Reconstruction weight of background, skin, hair, eye, mouth, brow, clothes; maps are scaled to mean one."""
+
+
+class LabelledHeads(Protocol):
+    """Pictures with exact parameters, grouped into scenes (`mien.synth.dataset.RenderedHeads` is one)."""
+
+    scene: np.ndarray
+
+    def __len__(self) -> int: ...
+    def images(self, index: np.ndarray) -> np.ndarray: ...
+    def regions(self, index: np.ndarray) -> np.ndarray: ...
+    def params(self, index: np.ndarray) -> FaceParams: ...
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """B pairs. source, target: (B, 3, S, S) in [−1, 1]; weight: (B, 1, S, S) for the target; q: (B, k); index of both."""
+
+    source: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    q_source: torch.Tensor
+    q_target: torch.Tensor
+    target_index: torch.Tensor
+
+    def to(self, device: torch.device) -> PairBatch:
+        """The same pairs on another device."""
+        return PairBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+class FramePairs:
+    """Draws pairs from labelled heads at a given resolution.
+
+    Args:
+        heads: the pictures.
+        motion: the space whose coordinates are returned.
+        resolution: side of the pictures; the stored side divided by a power of two.
+    """
+
+    def __init__(self, heads: LabelledHeads, motion: MotionSpace, resolution: int) -> None:
+        self.heads, self.resolution = heads, resolution
+        everything = np.arange(len(heads))
+        self.q = motion.encode(heads.params(everything))
+        order = np.argsort(heads.scene, kind="stable")
+        counts = np.bincount(heads.scene.astype(int))
+        self._first = np.concatenate([[0], np.cumsum(counts[counts > 0])])
+        self._order = order
+        self._region_weights = torch.tensor(REGION_WEIGHTS)
+
+    def __len__(self) -> int:
+        return len(self._first) - 1
+
+    def pictures(self, index: torch.Tensor) -> torch.Tensor:
+        """(B,) picture indices → (B, 3, S, S)."""
+        return shrink_to(to_tensor(self.heads.images(index.numpy())), self.resolution)
+
+    def weights(self, index: torch.Tensor) -> torch.Tensor:
+        """(B,) picture indices → (B, 1, S, S) reconstruction weights of mean one."""
+        regions = torch.from_numpy(np.asarray(self.heads.regions(index.numpy()), np.int64))
+        maps = shrink_to(self._region_weights[regions][:, None], self.resolution)
+        return maps / maps.mean((1, 2, 3), keepdim=True)
+
+    def draw(self, scenes: torch.Tensor, generator: torch.Generator, still_share: float = 0.0) -> PairBatch:
+        """Two frames of each scene; a `still_share` of the pairs shows the same frame twice."""
+        count = len(scenes)
+        first = torch.from_numpy(self._first)[scenes]
+        size = torch.from_numpy(self._first)[scenes + 1] - first
+        a = (torch.rand(count, generator=generator) * size).long()
+        step = 1 + (torch.rand(count, generator=generator) * (size - 1)).long()
+        step[torch.rand(count, generator=generator) < still_share] = 0
+        b = (a + step) % size
+        order = torch.from_numpy(self._order)
+        source, target = order[first + a], order[first + b]
+        return PairBatch(
+            self.pictures(source), self.pictures(target), self.weights(target), self.q[source], self.q[target], target
+        )
+

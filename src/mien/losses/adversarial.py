@@ -1,0 +1,40 @@
+"""Adversarial losses of StyleGAN2 (Karras et al. 2020): non-saturating, R1, path length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+
+def fool(fake_logits: torch.Tensor) -> torch.Tensor:
+    """Non-saturating generator loss −log σ(D(fake)), per sample. Logits (B, 1) → (B,)."""
+    return F.softplus(-fake_logits).flatten()
+
+
+def judge(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
+    """Discriminator loss: mean of −log σ(D(real)) plus mean of −log(1 − σ(D(fake))), a scalar."""
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:
+    """|∇_x D(x)|² on real pictures, per sample (Mescheder et al. 2018). Multiply by γ/2."""
+    real = real.detach().requires_grad_(True)
+    logits = discriminator(real)
+    (gradient,) = torch.autograd.grad(logits.float().sum(), real, create_graph=True)
+    return gradient.float().square().sum((1, 2, 3))
+
+
+def path_length(images: torch.Tensor, wp: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Length of J_wᵀy for random images y, per sample; (length − running mean)² is the regulariser.
+
+    Args:
+        images: (B, 3, H, W), made from `wp`.
+        wp: (B, L, D) codes that require gradients.
+        generator: source of y.
+    """
+    noise = torch.randn(images.shape, generator=generator).to(images) / math.sqrt(images.shape[2] * images.shape[3])
+    (gradient,) = torch.autograd.grad((images * noise).float().sum(), wp, create_graph=True)
+    return gradient.float().square().sum(2).mean(1).sqrt()

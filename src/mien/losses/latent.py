@@ -1,0 +1,15 @@
+"""Regularisers of latent codes, per sample."""
+
+from __future__ import annotations
+
+import torch
+
+
+def offset_energy(offsets: torch.Tensor) -> torch.Tensor:
+    """Mean square of the row offsets of a W+ code (e4e's delta regularisation). (B, L, D) → (B,)."""
+    return offsets.float().square().mean((1, 2))
+
+
+def code_distance(wp: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean square distance of W+ codes. (B, L, D) → (B,)."""
+    return (wp.float() - truth.float()).square().mean((1, 2))

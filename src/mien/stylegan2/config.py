@@ -1,0 +1,66 @@
+"""Sizes of the networks. A configuration and a state dict are all that is needed to rebuild one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+def _check_resolution(resolution: int) -> None:
+    if resolution < 8 or resolution & (resolution - 1):
+        raise ValueError(f"resolution must be a power of two of at least 8, not {resolution}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Sizes of a StyleGAN2 generator; channels(r) = min(channel_base / r, channel_max).
+
+    The published 256² weights use channel_base 16384 (multiplier 1), the 1024² weights 32768 (multiplier 2), both
+    channel_max 512. `upsample` orders the up-sampling convolution: "published" convolves on the fine grid
+    (transposed convolution, then filter), "coarse" convolves on the coarse grid and then filters, which is cheaper.
+    """
+
+    resolution: int = 256
+    latent_dim: int = 512
+    style_dim: int = 512
+    mapping_layers: int = 8
+    mapping_lr_multiplier: float = 0.01
+    channel_base: int = 16384
+    channel_max: int = 512
+    noise: bool = True
+    upsample: Literal["published", "coarse"] = "published"
+
+    def __post_init__(self) -> None:
+        _check_resolution(self.resolution)
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """4, 8, …, resolution."""
+        return tuple(2**i for i in range(2, int(math.log2(self.resolution)) + 1))
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of a W+ code: 2·log2(resolution) − 2."""
+        return 2 * len(self.resolutions)
+
+    def channels(self, resolution: int) -> int:
+        """Width of the feature maps at a resolution."""
+        return min(self.channel_base // resolution, self.channel_max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """Sizes of the residual StyleGAN2 discriminator; channels(r) = min(channel_base / r, channel_max)."""
+
+    resolution: int = 256
+    channel_base: int = 16384
+    channel_max: int = 512
+    group_size: int = 4
+
+    def __post_init__(self) -> None:
+        _check_resolution(self.resolution)
+
+    def channels(self, resolution: int) -> int:
+        """Width of the feature maps at a resolution."""
+        return min(self.channel_base // resolution, self.channel_max)

@@ -1,0 +1,145 @@
+"""The StyleGAN2 generator (Karras et al. 2020), skip architecture, in three public steps.
+
+z —mapping→ w —broadcast→ w+ —styles→ s —synthesis→ image. Features can be read and replaced at any layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mien.stylegan2.config import GeneratorConfig
+from mien.stylegan2.layers import EqualLinear, StyledConv, ToRGB
+from mien.stylegan2.ops import upsample
+
+NoiseMode = Literal["fixed", "random", "none"]
+
+
+@dataclass(frozen=True)
+class Styles:
+    """Modulation vectors of every layer: `conv[i]` is (B, in-channels of styled conv i), `rgb[j]` likewise per ToRGB."""
+
+    conv: tuple[torch.Tensor, ...]
+    rgb: tuple[torch.Tensor, ...]
+
+
+@dataclass
+class Trace:
+    """What a synthesis pass should read and replace.
+
+    Attributes:
+        read: names of styled convs ("conv0", "conv1", …) whose output to keep in `features`.
+        replace: outputs to put in place of a layer's own.
+        features: filled by the pass, name → (B, C, H, W).
+    """
+
+    read: tuple[str, ...] = ()
+    replace: Mapping[str, torch.Tensor] | None = None
+    features: dict[str, torch.Tensor] | None = None
+
+    def visit(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        """Replace and record the output of one layer."""
+        if self.replace and name in self.replace:
+            x = self.replace[name].to(x.dtype)
+        if name in self.read:
+            self.features = {**(self.features or {}), name: x}
+        return x
+
+
+class Generator(nn.Module):
+    """z (B, latent_dim) → image (B, 3, R, R) in about [−1, 1].
+
+    The buffer `w_mean` is w̄, the centre of truncation; training keeps it up to date and it travels with the weights.
+    """
+
+    w_mean: torch.Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        lr = config.mapping_lr_multiplier
+        widths = [config.latent_dim] + [config.style_dim] * config.mapping_layers
+        self.mapping_layers = nn.ModuleList(
+            EqualLinear(a, b, lr=lr, act=True) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.register_buffer("w_mean", torch.zeros(config.style_dim))
+        self.const = nn.Parameter(torch.randn(1, config.channels(4), 4, 4))
+        self.convs, self.rgbs = nn.ModuleList(), nn.ModuleList()
+        previous = config.channels(4)
+        for resolution in config.resolutions:
+            width = config.channels(resolution)
+            if resolution > 4:
+                self.convs.append(
+                    StyledConv(previous, width, config.style_dim, up=config.upsample, noise_size=resolution)
+                )
+            self.convs.append(StyledConv(width, width, config.style_dim, up=None, noise_size=resolution))
+            self.rgbs.append(ToRGB(width, config.style_dim))
+            previous = width
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of a W+ code."""
+        return self.config.num_rows
+
+    def mapping(self, z: torch.Tensor) -> torch.Tensor:
+        """z (B, latent_dim) → w (B, style_dim): z is normalised to unit mean square, then eight dense layers."""
+        w = z * z.square().mean(1, keepdim=True).add(1e-8).rsqrt()
+        for layer in self.mapping_layers:
+            w = layer(w)
+        return w
+
+    def truncate(self, w: torch.Tensor, psi: float) -> torch.Tensor:
+        """w̄ + ψ · (w − w̄) for w (B, D) or w+ (B, L, D)."""
+        return torch.lerp(self.w_mean.to(w.dtype).expand_as(w), w, psi)
+
+    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
+        """w (B, D) → w+ (B, L, D)."""
+        return w[:, None].expand(-1, self.num_rows, -1)
+
+    def styles(self, wp: torch.Tensor) -> Styles:
+        """w+ (B, L, D) → modulation vectors. Styled conv i reads row i; ToRGB at 2^r reads row 2r − 3."""
+        if wp.ndim != 3 or wp.shape[1] != self.num_rows:
+            raise ValueError(f"expected W+ codes (B, {self.num_rows}, {self.config.style_dim}), got {tuple(wp.shape)}")
+        conv = tuple(layer.affine(wp[:, i]) for i, layer in enumerate(self.convs))
+        rgb = tuple(layer.affine(wp[:, 2 * j + 1]) for j, layer in enumerate(self.rgbs))
+        return Styles(conv, rgb)
+
+    def synthesis(
+        self, code: torch.Tensor | Styles, *, noise: NoiseMode = "fixed", fast: bool = True, trace: Trace | None = None
+    ) -> torch.Tensor:
+        """w+ codes or styles → images (B, 3, R, R).
+
+        Args:
+            code: w+ (B, L, D) or `Styles`.
+            noise: "fixed" uses the stored noise images, "random" draws new ones, "none" leaves them out.
+            fast: False takes the readable reference operations; equal up to rounding.
+            trace: layers to read or replace.
+        """
+        styles = code if isinstance(code, Styles) else self.styles(code)
+        trace = trace or Trace()
+        dtype = styles.conv[0].dtype
+        x = self.const.to(dtype).expand(styles.conv[0].shape[0], -1, -1, -1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        image: torch.Tensor | None = None
+        for i, layer in enumerate(self.convs):
+            x = trace.visit(f"conv{i}", layer(x, styles.conv[i], self._noise(layer, x, noise), fast))
+            if i % 2 == 0:
+                rgb = self.rgbs[i // 2](x, styles.rgb[i // 2], fast)
+                image = rgb if image is None else upsample(image) + rgb
+        assert image is not None
+        return image
+
+    def _noise(self, layer: nn.Module, x: torch.Tensor, mode: NoiseMode) -> torch.Tensor | None:
+        if mode == "none" or not self.config.noise:
+            return None
+        if mode == "fixed":
+            return layer.noise
+        return torch.randn(x.shape[0], 1, *layer.noise.shape, device=x.device)
+
+    def forward(self, z: torch.Tensor, psi: float = 1.0, noise: NoiseMode = "fixed") -> torch.Tensor:
+        """z → image with truncation ψ."""
+        return self.synthesis(self.broadcast(self.truncate(self.mapping(z), psi)), noise=noise)

@@ -1,0 +1,1 @@
+"""Training from zero: an engine of small tools and one visible loop per recipe."""

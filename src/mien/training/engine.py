@@ -1,0 +1,241 @@
+"""Tools for training loops: a resumable run, gradient steps that work on any number of processes, records.
+
+Everything random in a step is drawn from `Run.generator()`, which depends on the seed and the step alone. A run that is
+killed at any moment and started again therefore repeats the lost steps exactly and ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from mien.errors import TrainingError
+from mien.images import grid, to_uint8, write_image
+
+log = logging.getLogger("mien.training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where and how long a recipe runs.
+
+    Attributes:
+        out: folder of checkpoints, curves and samples; a run found there is continued.
+        steps: total number of steps, counted over all sessions.
+        max_minutes: stop and save after this time in this session; None runs to the end.
+        seed: fixes initial weights, batches and noise.
+        device: "auto", "cpu", "cuda" or "mps".
+        devices: number of processes (DDP).
+        precision: "32-true" or "bf16-mixed".
+        save_every: steps between checkpoints.
+        record_every: steps between lines of metrics.jsonl.
+        sample_every: steps between sample pictures.
+    """
+
+    out: Path
+    steps: int
+    max_minutes: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    save_every: int = 500
+    record_every: int = 20
+    sample_every: int = 500
+
+
+class Run:
+    """One training run in a folder.
+
+    Args:
+        config: where and how long.
+        fabric: devices, processes and precision.
+    """
+
+    def __init__(self, config: RunConfig, fabric: Fabric) -> None:
+        self.config, self.fabric = config, fabric
+        self.step = 0
+        self.parts: dict[str, Any] = {}
+        self._sums: dict[str, list[float]] = {}
+        self._seconds_before = 0.0
+        config.out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file a run is continued from."""
+        return self.config.out / "state.pt"
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        """Random numbers of this step: the same on every attempt, different for every stream and process."""
+        key = (self.config.seed, self.step, stream, self.fabric.global_rank)
+        seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(seed) >> 1)
+
+    def batch(self, count: int, size: int) -> torch.Tensor:
+        """This process's share of the step's `size` indices, drawn without regard to the number of processes."""
+        seed = np.random.SeedSequence((self.config.seed, self.step, 7)).generate_state(1, np.uint64)[0]
+        drawn = torch.randint(count, (size,), generator=torch.Generator().manual_seed(int(seed) >> 1))
+        return drawn[self.fabric.global_rank :: self.fabric.world_size]
+
+    def track(self, **parts: Any) -> None:
+        """Name what belongs to the state, then continue the run found in the folder, if any.
+
+        Raises:
+            TrainingError: the checkpoint there belongs to something else.
+        """
+        self.parts.update(parts)
+        if not self.checkpoint.is_file():
+            return
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        if set(state["parts"]) != set(self.parts):
+            raise TrainingError(f"{self.checkpoint}: has {sorted(state['parts'])}, expected {sorted(self.parts)}")
+        for name, part in self.parts.items():
+            try:
+                part.load_state_dict(state["parts"][name])
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise TrainingError(f"{self.checkpoint}: {name} does not fit this preset; use another --out") from error
+        self.step, self._seconds_before = state["step"], state["seconds"]
+        self._trim_records()
+        log.info("continuing %s at step %d", self.config.out, self.step)
+
+    def steps(self) -> Iterator[int]:
+        """Yield step numbers until the total or the time limit; saves on the way, at the end, and when interrupted."""
+        self._started = time.monotonic()
+        limit = None if self.config.max_minutes is None else 60 * self.config.max_minutes
+        try:
+            while self.step < self.config.steps and (limit is None or time.monotonic() - self._started < limit):
+                yield self.step
+                self.step += 1
+                if self.step % self.config.save_every == 0:
+                    self.save()
+        finally:
+            self.save()
+
+    def every(self, interval: int) -> bool:
+        """True on steps 0, interval, 2·interval, …"""
+        return interval > 0 and self.step % interval == 0
+
+    def descend(self, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        """One gradient step: backward, mean of gradients over processes, non-finite values zeroed, update."""
+        optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if self.fabric.world_size > 1:
+                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+                parameter.grad.nan_to_num_(0.0, 1e5, -1e5)
+        optimiser.step()
+
+    def record(self, **values: float | torch.Tensor) -> None:
+        """Add scalars of this step; means are written to metrics.jsonl every `record_every` steps."""
+        for name, value in values.items():
+            self._sums.setdefault(name, []).append(float(value.detach() if isinstance(value, torch.Tensor) else value))
+        if (self.step + 1) % self.config.record_every == 0 and self.fabric.global_rank == 0:
+            line = {"step": self.step + 1, "minutes": round(self.seconds / 60, 3)}
+            line |= {name: float(np.mean(v)) for name, v in self._sums.items()}
+            with open(self.config.out / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in line.items()))
+            self._sums.clear()
+
+    def sample(self, name: str, rows: Iterable[torch.Tensor], columns: int) -> None:
+        """Write a grid of pictures, each tensor (N, 3, S, S) in [−1, 1], as samples/NAME_STEP.png."""
+        if self.fabric.global_rank:
+            return
+        folder = self.config.out / "samples"
+        folder.mkdir(exist_ok=True)
+        write_image(folder / f"{name}_{self.step:07d}.png", grid(to_uint8(torch.cat(list(rows))), columns))
+
+    @property
+    def seconds(self) -> float:
+        """Training time over all sessions."""
+        return self._seconds_before + time.monotonic() - getattr(self, "_started", time.monotonic())
+
+    def save(self) -> None:
+        """Write the state; the old file is replaced only when the new one is whole."""
+        if self.fabric.global_rank == 0:
+            parts = {name: part.state_dict() for name, part in self.parts.items()}
+            partial = self.checkpoint.with_suffix(".partial")
+            torch.save({"step": self.step, "seconds": self.seconds, "parts": parts}, partial)
+            partial.replace(self.checkpoint)
+        self.fabric.barrier()
+
+    def _trim_records(self) -> None:
+        path = self.config.out / "metrics.jsonl"
+        if path.is_file():
+            lines = [x for x in path.read_text().splitlines() if json.loads(x)["step"] <= self.step]
+            path.write_text("".join(f"{x}\n" for x in lines))
+
+
+class Ema(nn.Module):
+    """Exponential moving average of a module's weights with a half-life in images (Karras et al. 2020).
+
+    Args:
+        model: the module that trains.
+        half_life: images after which an old weight counts half.
+        ramp: while n images were seen the half-life is at most ramp · n, so that early weights are forgotten.
+    """
+
+    def __init__(self, model: nn.Module, half_life: float, ramp: float = 0.05) -> None:
+        super().__init__()
+        import copy
+
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.half_life, self.ramp = half_life, ramp
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, batch: int, seen: int) -> None:
+        """Move towards `model` after a step of `batch` images, `seen` images in."""
+        half_life = min(self.half_life, max(self.ramp * seen, 1e-8))
+        keep = 0.5 ** (batch / half_life)
+        for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - keep)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+def start_fabric(config: RunConfig) -> Fabric:
+    """Devices, processes and precision of a run; prints them once through the log.
+
+    Raises:
+        TrainingError: the asked-for device is not there.
+    """
+    accelerator = {"auto": "auto", "cuda": "gpu"}.get(config.device, config.device)
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
+    except Exception as error:
+        raise TrainingError(f"cannot train on {config.device} x{config.devices}: {error}") from error
+    if config.devices > 1:
+        fabric.launch()
+    log.info("training on %s, %d process(es), %s", fabric.device, fabric.world_size, config.precision)
+    return fabric
+
+
+def seeded(seed: int, build: Callable[[], Any]) -> Any:
+    """Build something whose constructor draws from the global generator, reproducibly and without disturbing it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        return build()
+
+
+def choose_preset(presets: Mapping[str, Any], name: str) -> Any:
+    """Look up a preset.
+
+    Raises:
+        TrainingError: unknown name; the message lists the known ones.
+    """
+    if name not in presets:
+        raise TrainingError(f"unknown preset {name!r}; known: {', '.join(presets)}")
+    return presets[name]

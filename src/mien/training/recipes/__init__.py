@@ -1,0 +1,1 @@
+"""One recipe per file: a preset table and one visible loop."""

@@ -1,0 +1,237 @@
+"""Generator, encoder and directions together, from pairs of rendered frames: a start where compute is scarce.
+
+A generator trained only adversarially needs millions of pictures before faces and expressions are right. Rendered
+heads bring true pairs, so this recipe first learns to redraw them: G(E(I_s) + A·Δq) ≈ I_t, with Δq = 0 for a share of the
+pairs. Then the adversarial game starts, on redrawn pictures and on samples G(M(z)) alike, and E learns to invert samples,
+which keeps its codes in the space that M fills. See docs/decisions/0001. The result is an ordinary StyleGAN2 that the other
+recipes continue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mien.data.pairs import FramePairs, PairBatch
+from mien.errors import TrainingError
+from mien.face3d import arkit_motion_space
+from mien.inversion import Encoder, EncoderConfig, grow_encoder
+from mien.losses.adversarial import fool, judge, r1_penalty
+from mien.losses.image import feature_l1, pyramid_l1
+from mien.losses.latent import code_distance, offset_energy
+from mien.methods import DirectionConfig, DirectionMatrix
+from mien.stylegan2 import (
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    grow_discriminator,
+    grow_generator,
+)
+from mien.synth.dataset import RenderedHeads
+from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """What to train on and how.
+
+    Attributes:
+        data: folder of rendered heads (`mien render`).
+        start: finished run of half the resolution (or the same) to continue from; None starts from zero.
+        resolution, channel_base, channel_max: sizes of the generator (see `GeneratorConfig`).
+        dim: width of z, w and s inputs.
+        batch: pairs per step.
+        adversarial_from: first step with a discriminator; before it only reconstruction.
+        still_share: share of pairs whose two frames are the same (pure inversion).
+        weights: loss weights: pixel, feature, fool, offsets, regress.
+        r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
+    """
+
+    data: Path
+    start: Path | None = None
+    resolution: int = 64
+    channel_base: int = 2048
+    channel_max: int = 256
+    dim: int = 256
+    batch: int = 16
+    lr: float = 2e-3
+    adversarial_from: int = 0
+    still_share: float = 0.35
+    weights: dict[str, float] = field(
+        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "regress": 1.0}
+    )
+    r1: float = 1.0
+    r1_every: int = 16
+    ema_images: float = 5000.0
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    # hardware, time, expected result                                                     (docs/results.md)
+    # two cores, under 2 minutes: runs, loss falls
+    "tiny": {"resolution": 32, "channel_base": 512, "channel_max": 64, "dim": 64, "batch": 8, "adversarial_from": 20},
+    # two cores, about 30 minutes: head, pose and expression right, soft
+    "two-core-64": {"resolution": 64, "adversarial_from": 10**9},
+    # two cores, an hour or more, continues two-core-64: sharper, and samples from noise
+    "two-core-128": {"resolution": 128, "batch": 8, "lr": 1.5e-3},
+    # one large GPU
+    "accelerator-256": {"resolution": 256, "channel_base": 8192, "dim": 512, "batch": 32, "adversarial_from": 20_000},
+}
+STEPS = {"tiny": 40, "two-core-64": 12_000, "two-core-128": 60_000, "accelerator-256": 200_000}
+
+
+class Networks(nn.Module):
+    """The four networks that train together."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        sizes = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+        generator = GeneratorConfig(
+            resolution=config.resolution, latent_dim=config.dim, style_dim=config.dim, noise=False, upsample="coarse",
+            **sizes,
+        )  # fmt: skip
+        self.generator = Generator(generator)
+        self.encoder = Encoder(
+            EncoderConfig(resolution=min(64, config.resolution), num_rows=generator.num_rows, style_dim=config.dim)
+        )
+        rows = min(generator.num_rows, 10)
+        coordinates = len(arkit_motion_space())
+        self.directions = DirectionMatrix(DirectionConfig(coordinates=coordinates, rows=rows, dim=config.dim))
+        self.discriminator = Discriminator(DiscriminatorConfig(resolution=config.resolution, **sizes))
+
+    def redraw(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """G(E(I_s) + A·Δq) and the row offsets of E."""
+        base, offsets = self.encoder.split(batch.source)
+        wp = self.directions.shift(base[:, None] + offsets, batch.q_target - batch.q_source)
+        return self.generator.synthesis(wp, noise="none"), offsets
+
+    def grow(self) -> None:
+        """Double the resolution of generator and discriminator."""
+        self.generator = grow_generator(self.generator)
+        self.encoder = grow_encoder(self.encoder, self.generator.num_rows)
+        self.discriminator = grow_discriminator(self.discriminator)
+
+
+def build(config: AutoencoderConfig) -> Networks:
+    """New networks, or those of `config.start`, grown to the asked-for resolution.
+
+    Raises:
+        TrainingError: `start` is not a run of this resolution or half of it.
+    """
+    if config.start is None:
+        return Networks(config)
+    state = torch.load(config.start / "state.pt", map_location="cpu", weights_only=True)["parts"]
+    for shrink in (1, 2):
+        previous = AutoencoderConfig(**{**vars(config), "resolution": config.resolution // shrink, "start": None})
+        networks = Networks(previous)
+        try:
+            networks.load_state_dict(state["average"], strict=True)
+        except RuntimeError:
+            continue
+        networks.discriminator.load_state_dict(
+            {k.removeprefix("discriminator."): v for k, v in state["networks"].items() if k.startswith("discr")}
+        )
+        if shrink == 2:
+            networks.grow()
+        return networks
+    raise TrainingError(f"{config.start}: not a run of {config.resolution} or {config.resolution // 2} pixels")
+
+
+def rebuild_loss(
+    nets: Networks, batch: PairBatch, game: bool
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Losses of the redrawn pictures, one mean each, and the pictures."""
+    image, offsets = nets.redraw(batch)
+    image = image.float()
+    losses = {"pixel": pyramid_l1(image, batch.target, batch.weight).mean(), "offsets": offset_energy(offsets).mean()}
+    if game:
+        with torch.no_grad():
+            truth = nets.discriminator.features(batch.target)
+        maps = nets.discriminator.features(image)
+        losses["feature"] = feature_l1(maps[:-1], truth[:-1]).mean()
+        losses["fool"] = fool(nets.discriminator.judge(maps[-1]).float()).mean()
+    return losses, image.detach()
+
+
+def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Losses of samples: fool the discriminator, and let the encoder find their codes; and the samples."""
+    w = nets.generator.mapping(z)
+    with torch.no_grad():
+        nets.generator.w_mean.lerp_(w.mean(0).float(), 0.002)
+    wp = nets.generator.broadcast(w)
+    image = nets.generator.synthesis(wp, noise="none")
+    regress = code_distance(nets.encoder(image.detach()), wp.detach()).mean()
+    return {"fool": fool(nets.discriminator(image).float()).mean(), "regress": regress}, image.float().detach()
+
+
+def judge_loss(
+    nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None
+) -> dict[str, torch.Tensor]:
+    """Discriminator losses on true frames against made pictures; with `gamma`, R1 on half of the true frames."""
+    logits = nets.discriminator(torch.cat([real, fake])).float()
+    real_logits, fake_logits = logits.split([len(real), len(fake)])
+    losses = {"judge": judge(real_logits, fake_logits)}
+    if gamma is not None:
+        with torch.autocast(real.device.type, enabled=False):
+            losses["r1"] = r1_penalty(nets.discriminator, real[: len(real) // 2]).mean() * gamma / 2
+    return losses
+
+
+def total_loss(parts: list[dict[str, torch.Tensor]], weights: dict[str, float]) -> torch.Tensor:
+    """Weighted sum of all named losses."""
+    terms = [weights[name] * value for part in parts for name, value in part.items()]
+    return torch.stack(terms).sum()
+
+
+@torch.no_grad()
+def show(run: Run, nets: Networks, pairs: FramePairs) -> None:
+    """Sample picture: source, target, redrawn target, inversion, and samples from noise."""
+    chosen = torch.linspace(0, len(pairs) - 1, 8).long()
+    batch = pairs.draw(chosen, torch.Generator().manual_seed(1))
+    still = PairBatch(
+        batch.source, batch.source, batch.weight, batch.q_source, batch.q_source, batch.target_index
+    )  # fmt: skip
+    z = torch.randn(8, nets.generator.config.latent_dim, generator=torch.Generator().manual_seed(2))
+    rows = [batch.source, batch.target, nets.redraw(batch)[0], nets.redraw(still)[0]]
+    run.sample("pairs", [*rows, nets.generator(z.to(rows[0].device), noise="none")], columns=8)
+
+
+def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
+    """Run the recipe; a run found in `run_config.out` is continued."""
+    run = Run(run_config, start_fabric(run_config))
+    pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), config.resolution)
+    nets = seeded(run_config.seed, lambda: build(config)).to(run.fabric.device, memory_format=torch.channels_last)
+    average = Ema(nets, config.ema_images)
+    makers = [nets.generator, nets.encoder, nets.directions]
+    maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
+    critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
+    run.track(networks=nets, average=average.model, maker=maker, critic=critic)
+
+    for step in run.steps():
+        generator = run.generator()
+        game = step >= config.adversarial_from
+        batch = pairs.draw(run.batch(len(pairs), config.batch), generator, config.still_share).to(run.fabric.device)
+        nets.discriminator.requires_grad_(False)
+        with run.fabric.autocast():
+            losses, images = rebuild_loss(nets, batch, game)
+            parts = [losses]
+            if game:
+                z = torch.randn(len(images) // 2, config.dim, generator=generator).to(run.fabric.device)
+                losses, samples = sample_loss(nets, z)
+                parts.append(losses)
+        run.descend(maker, total_loss(parts, config.weights))
+        run.record(**parts[0])
+        if game:
+            nets.discriminator.requires_grad_(True)
+            gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
+            with run.fabric.autocast():
+                losses = judge_loss(nets, batch.target, torch.cat([images[: len(z)], samples]), gamma)
+            run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))
+            run.record(**losses, regress=parts[1]["regress"])
+        average.update(nets, config.batch, (step + 1) * config.batch)
+        if run.every(run_config.sample_every):
+            show(run, average.model, pairs)
+    return run

@@ -1,0 +1,221 @@
+"""The embedded tracker: a detector and a regressor from renders with exact labels and photographs with MediaPipe's.
+
+Renders bring what no annotator can: exact angles, landmarks behind the head, and every coefficient of the expression.
+Photographs and clips of the data pack bring real skin and cameras; their labels are moved to the renders' scale
+(`mien.tracking.calibration`). A fifth of everything real is never trained on (`mien.tracking.material`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from mien.errors import MissingDataError, TrainingError
+from mien.images import to_tensor
+from mien.synth.dataset import RenderedHeads
+from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.embedded import save_tracker
+from mien.tracking.material import CLIPS, data_folder, load_clip, load_photographs
+from mien.tracking.objectives import detector_losses, regressor_losses
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops
+from mien.tracking.scenes import draw_scenes
+from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+
+HELD_OUT_PEOPLE_EVERY = 20
+_RENDER_TRUST = np.ones(3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """What to train on and how.
+
+    Attributes:
+        data: folder of rendered heads (`mien render`); None trains on photographs alone.
+        real: whether photographs and clips of the data pack are used.
+        crops, scenes: pictures per step for the regressor and for the detector, over all processes.
+        scene_px: side of the detector's training pictures, a multiple of 32.
+        widths, hidden: size of the regressor.
+        lr: peak learning rate; warmed up over `warm_up` steps, then falling to zero as a cosine.
+        ema_images: half-life of the averaged weights in crops.
+    """
+
+    data: Path | None = None
+    real: bool = True
+    crops: int = 32
+    scenes: int = 6
+    scene_px: int = 192
+    widths: tuple[int, int, int, int] = (24, 40, 80, 160)
+    hidden: int = 256
+    lr: float = 2e-3
+    warm_up: int = 100
+    ema_images: float = 4000.0
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    # hardware, time, expected result                                                          (docs/results.md)
+    # two cores, under a minute: runs, losses fall
+    "tiny": {"crops": 8, "scenes": 2, "scene_px": 96, "widths": (8, 12, 16, 24), "hidden": 48, "warm_up": 5},
+    # one core, about 20 minutes: within 3 degrees of MediaPipe on held-out photographs
+    "two-core": {},
+    # one large GPU with 16 cores for the samples
+    "accelerator": {"crops": 256, "scenes": 48, "lr": 3e-3, "warm_up": 500, "ema_images": 20000.0},
+}
+STEPS = {"tiny": 60, "two-core": 8000, "accelerator": 60_000}
+
+
+class RenderedMaterial:
+    """Rendered heads as material: training people only (see `held_out_people`).
+
+    Args:
+        heads: the dataset.
+        rows: which of its frames.
+    """
+
+    def __init__(self, heads: RenderedHeads, rows: np.ndarray) -> None:
+        self._heads, self._rows = heads, rows
+        params = heads.params(rows)
+        self._landmarks, self._angles = params.landmarks.double().numpy(), params.angles.double().numpy()
+        self._expression = params.expression.double().numpy()
+        self._known = np.ones(self._expression.shape[1])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def face(self, index: int, rng: np.random.Generator) -> LabelledFace:
+        """One rendered frame; the matte is everything that is not background."""
+        row = int(self._rows[index])
+        return LabelledFace(
+            picture=np.asarray(self._heads.images_file[row]),
+            landmarks=self._landmarks[index],
+            angles=self._angles[index],
+            expression=self._expression[index],
+            trust=_RENDER_TRUST,
+            known=self._known,
+            matte=(np.asarray(self._heads.regions[row]) > 0).astype(np.uint8) * 255,
+        )
+
+    def empty(self, rng: np.random.Generator) -> np.ndarray | None:
+        """A patch of the backdrop in an upper corner of a frame, or None where the head reaches there."""
+        row = int(self._rows[int(rng.integers(len(self._rows)))])
+        side = self._heads.images_file.shape[1] // 4
+        left = 0 if rng.random() < 0.5 else self._heads.images_file.shape[1] - side
+        if self._heads.regions[row, :side, left : left + side].any():
+            return None
+        return np.ascontiguousarray(self._heads.images_file[row, :side, left : left + side])
+
+
+def held_out_people(heads: RenderedHeads) -> np.ndarray:
+    """(N,) bool: frames of every twentieth person, kept for measuring."""
+    people = np.unique(heads.person)
+    return np.searchsorted(people, heads.person) % HELD_OUT_PEOPLE_EVERY == HELD_OUT_PEOPLE_EVERY - 1
+
+
+def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]:
+    """Training material and how often each kind is used: as many renders as photographs and clips together.
+
+    Raises:
+        TrainingError: nothing to train on.
+    """
+    materials: list[Material] = []
+    shares: list[float] = []
+    if config.real:
+        try:
+            folder = data_folder()
+        except MissingDataError:
+            if config.data is None:
+                raise
+        else:
+            materials += [load_photographs("train", folder), *(load_clip(name, "train", folder) for name in CLIPS)]
+            shares += [0.30, 0.12, 0.10]
+    if config.data is not None:
+        heads = RenderedHeads(config.data)
+        materials.append(RenderedMaterial(heads, np.flatnonzero(~held_out_people(heads))))
+        shares.append(0.48)
+    if not materials:
+        raise TrainingError("the tracker needs rendered heads (data) or photographs (real)")
+    return materials, shares
+
+
+class TrackerNetworks(nn.Module):
+    """Detector and regressor, trained side by side; they share nothing but the step."""
+
+    def __init__(self, config: TrackerConfig, mean_landmarks: torch.Tensor) -> None:
+        super().__init__()
+        self.detector = FaceDetector(DetectorConfig())
+        self.regressor = FaceRegressor(RegressorConfig(widths=config.widths, hidden=config.hidden), mean_landmarks)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.02
+
+
+def mean_landmarks(materials: list[Material], shares: list[float], crop_px: int) -> torch.Tensor:
+    """(68, 2) average points of sample crops, where the regressor starts."""
+    batch = draw_crops(materials, shares, crop_px, 128, seed=0)
+    return batch.landmarks[batch.presence > 0].mean(0)
+
+
+def rate(step: int, config: TrackerConfig, steps: int) -> float:
+    """Learning rate of a step: linear warm-up, then half a cosine to zero."""
+    rising = min(1.0, (step + 1) / config.warm_up)
+    return config.lr * rising * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+
+
+def draw(run: Run, pool: tuple[list[Material], list[float]], config: TrackerConfig, crop_px: int):
+    """This process's crops and scenes of the step, as network inputs with their targets."""
+    processes = run.fabric.world_size
+    seed = int(torch.randint(2**62, (1,), generator=run.generator()))
+    batch = draw_crops(*pool, crop_px, max(config.crops // processes, 1), seed)
+    scenes, boxes = draw_scenes(*pool, config.scene_px, max(config.scenes // processes, 1), seed + 1)
+    device = run.fabric.device
+    batch = CropBatch(**{name: value.to(device) for name, value in vars(batch).items()})
+    inputs = (batch.crops.permute(0, 3, 1, 2).float() / 127.5 - 1, to_tensor(scenes).to(device))
+    return batch, boxes, *(part.contiguous(memory_format=torch.channels_last) for part in inputs)
+
+
+@torch.no_grad()
+def show(run: Run, networks: TrackerNetworks, batch: CropBatch, crops: torch.Tensor) -> None:
+    """Sample picture: crops with the points read from them (green) and the true ones (red)."""
+    reading = networks.regressor(crops[:16])
+    drawn = batch.crops[:16].cpu().numpy().copy()
+    size = drawn.shape[1]
+    for i, picture in enumerate(drawn):
+        for points, colour in ((batch.landmarks[i], (255, 0, 0)), (reading.landmarks[i], (0, 255, 0))):
+            for x, y in ((points.cpu().numpy() * size + size - 1) / 2).clip(-size, 2 * size):
+                cv2.circle(picture, (round(float(x)), round(float(y))), 0, colour, -1)
+    run.sample("crops", [to_tensor(drawn)], columns=8)
+
+
+def train(config: TrackerConfig, run_config: RunConfig) -> Run:
+    """Run the recipe; a run found in `run_config.out` is continued. Writes tracker.safetensors and tracker.json there."""
+    run = Run(run_config, start_fabric(run_config))
+    pool = gather_material(config)
+    crop_px = RegressorConfig().crop_px
+    mean = mean_landmarks(*pool, crop_px)
+    nets = seeded(run_config.seed, lambda: TrackerNetworks(config, mean))
+    nets = nets.to(run.fabric.device, memory_format=torch.channels_last)
+    average = Ema(nets, config.ema_images)
+    optimiser = torch.optim.AdamW(nets.parameters(), lr=config.lr, weight_decay=0.02)
+    run.track(networks=nets, average=average.model, optimiser=optimiser)
+
+    for step in run.steps():
+        for group in optimiser.param_groups:
+            group["lr"] = rate(step, config, run_config.steps)
+        batch, boxes, crops, scenes = draw(run, pool, config, crop_px)
+        with run.fabric.autocast():
+            reading, maps = nets.regressor(crops), nets.detector(scenes)
+        losses = regressor_losses(reading, batch) | detector_losses(maps, boxes, *scenes.shape[2:])
+        run.descend(optimiser, torch.stack(list(losses.values())).sum())
+        run.record(**{name: value.detach() for name, value in losses.items()})
+        average.update(nets, config.crops, (step + 1) * config.crops)
+        if run.every(run_config.sample_every):
+            show(run, average.model, batch, crops)
+    if run.fabric.global_rank == 0:
+        save_tracker(average.model.detector, average.model.regressor, run_config.out)
+    return run

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mien.errors import InputError
+from mien.face3d.motion import ARKIT_COORDINATES, arkit_motion_space
+from mien.pipelines.driving import edit_change, motion_change, strength_vector
+
+MOTION = arkit_motion_space()
+SMILE, YAW = ARKIT_COORDINATES.index("mouth_smile"), ARKIT_COORDINATES.index("yaw")
+
+
+def _q(**values: float) -> torch.Tensor:
+    q = torch.zeros(1, len(MOTION))
+    for name, value in values.items():
+        q[0, MOTION.index(name)] = value
+    return q
+
+
+def test_absolute_and_relative_change():
+    source, driver, reference = _q(yaw=1), _q(yaw=4, jaw_open=2), _q(yaw=3)
+    assert torch.equal(motion_change(source, driver), _q(yaw=3, jaw_open=2))
+    assert torch.equal(motion_change(source, driver, reference), _q(yaw=1, jaw_open=2))
+    assert torch.equal(motion_change(source, driver, strength=0.5), _q(yaw=1.5, jaw_open=1))
+
+
+def test_the_source_never_leaves_the_trained_range():
+    change = motion_change(_q(yaw=2), _q(yaw=20), strength=2.0)
+    assert change[0, YAW] == 4
+    assert motion_change(_q(yaw=2), _q(yaw=2), _q(yaw=20))[0, YAW] == -8
+
+
+def test_a_source_outside_the_range_stays_where_it_is():
+    outside = _q(yaw=7.5)
+    assert torch.equal(motion_change(outside, outside), torch.zeros(1, len(MOTION)))
+    assert motion_change(outside, _q(yaw=9))[0, YAW] == 0 and motion_change(outside, _q(yaw=-9))[0, YAW] == -13.5
+
+
+def test_strength_by_group_and_name():
+    vector = strength_vector(MOTION, {"pose": 0.5, "yaw": 0.25, "mouth": 0.0})
+    assert vector[YAW] == 0.25 and vector[MOTION.index("pitch")] == 0.5 and vector[SMILE] == 0
+    assert vector[MOTION.index("blink_left")] == 1
+    assert torch.equal(strength_vector(MOTION, 0.3), torch.full((len(MOTION),), 0.3))
+    for wrong in ({"nose": 1.0}, -1.0, float("nan"), {"pose": 9.0}):
+        with pytest.raises(InputError):
+            strength_vector(MOTION, wrong)
+
+
+def test_edit_reaches_absolute_targets_in_natural_units():
+    source = MOTION.normalise(torch.full((1, len(MOTION)), 0.2))
+    moved = MOTION.denormalise(source + edit_change(MOTION, source, {"yaw": 15.0, "mouth_smile": 0.7}))
+    expected = torch.full((1, len(MOTION)), 0.2)
+    expected[0, YAW], expected[0, SMILE] = 15.0, 0.7
+    torch.testing.assert_close(moved, expected)
+    assert MOTION.denormalise(source + edit_change(MOTION, source, {"yaw": 400.0}))[0, YAW] == pytest.approx(45)
+
+
+def test_edit_names_what_is_wrong():
+    with pytest.raises(InputError, match=r"unknown coordinate 'grin'.*mouth_smile"):
+        edit_change(MOTION, _q(), {"grin": 1.0})
+    with pytest.raises(InputError, match="not a number"):
+        edit_change(MOTION, _q(), {"yaw": float("nan")})

@@ -66,8 +66,13 @@ def test_no_banned_calls():
     assert not [_at(f, n, name) for f, n, name in found if name in BANNED_CALLS or name.endswith(".cuda")]
 
 
+def _is_stub(node) -> bool:
+    """A protocol's method without a body: the protocol's docstring speaks for it."""
+    return isinstance(node.body[0], ast.Expr) and getattr(node.body[0].value, "value", None) is ...
+
+
 def test_public_names_are_documented():
-    public = [(f, n) for f, tree in TREES.items() for n in _public(f, tree.body)]
+    public = [(f, n) for f, tree in TREES.items() for n in _public(f, tree.body) if not _is_stub(n)]
     assert not [_at(f, n, n.name) for f, n in public if not ast.get_docstring(n)]
 
 

@@ -1,4 +1,4 @@
-"""Does the generator draw what it was shown? Fréchet distance between its samples and renders of people it never saw.
+"""Does the generator draw what it was shown? Fréchet distance between its pictures and renders of people it never saw.
 
 Features: the last hidden layer of the embedded tracker's regressor on the middle of the picture, and the embedding of
 the re-identification network on the aligned face. Beside each distance stands that between two sets of renders with no
@@ -41,7 +41,7 @@ class Settings:
         bundle: name or folder of the bundle.
         data: the data pack; default MIEN_DATA or ../shared/data.
         count: pictures in each set; at most half of the renders.
-        psi: truncations to sample with, 1 = none.
+        psi: truncations to sample with, 1 = none; empty for a generator that was not trained to sample.
         batch: pictures drawn at once.
         seed: of the samples and of the split of people.
         device: where the generator runs; default the best there is.
@@ -69,6 +69,7 @@ def main(settings: Settings) -> None:
         "other renders": lambda i: heads.images(second[i : i + settings.batch]),
     }
     size = heads.images(first[:1]).shape[1]
+    sets["other renders, encoded and drawn again"] = lambda i: redrawn(bundle, sets["other renders"](i))
     for psi in settings.psi:
         sets[f"samples, psi {psi:g}"] = lambda i, psi=psi: samples(bundle, settings, i, psi, size)
     distances = {}
@@ -105,6 +106,14 @@ def samples(bundle: Bundle, settings: Settings, start: int, psi: float, size: in
     center = bundle.w_mean.to(w)
     images = generator.synthesis(generator.broadcast(center + psi * (w - center)))
     return to_uint8(resize(images.float().clamp(-1, 1), size))
+
+
+@torch.no_grad()
+def redrawn(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+    """uint8 NHWC pictures encoded and drawn again without being moved, at their own size."""
+    device = next(bundle.generator.parameters()).device
+    codes = torch.lerp(bundle.w_mean, bundle.encoder(to_tensor(images).to(device)), bundle.truncation)
+    return to_uint8(resize(bundle.generator.synthesis(codes).float().clamp(-1, 1), images.shape[1]))
 
 
 def gaussian_of(pictures: Callable[[int], np.ndarray], features: Features, settings: Settings) -> Gaussian | None:

@@ -49,6 +49,14 @@ def can_render() -> None:
         _required(False, f"an EGL context ({error})")
 
 
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """Folder of the embedded sample pictures and driver; there when the default bundle is."""
+    folder = Path(__file__).parents[1] / "src" / "mien" / "assets" / "samples"
+    _required((folder / "driver.mp4").is_file(), "the embedded bundle with its samples")
+    return folder
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A fresh, fixed random source."""

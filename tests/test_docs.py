@@ -10,7 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("README.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SAMPLES = ROOT / "src" / "mien" / "assets" / "samples"
 
 
 def _blocks(language: str) -> list[str]:
@@ -65,13 +64,18 @@ def test_commands_of_the_readme_are_understood():
         assert not [option for option in options if option not in shown.stdout]
 
 
-def test_code_of_the_readme_runs(tmp_path):
-    if not (SAMPLES / "driver.mp4").is_file():
-        pytest.skip("the embedded bundle is not here")
+def test_code_of_the_readme_runs(samples):
     (code,) = _blocks("python")
-    code = code.replace("anna.jpg", str(SAMPLES / "source_1.jpg")).replace("bob.jpg", str(SAMPLES / "source_2.jpg"))
-    code = code.replace("bob.mp4", str(SAMPLES / "driver.mp4"))
+    for name, sample in {"anna.jpg": "source_1.jpg", "bob.jpg": "source_2.jpg", "bob.mp4": "driver.mp4"}.items():
+        code = code.replace(name, str(samples / sample))
     shown = []
-    names = {"show": shown.append}
-    exec(compile(code, "README.md", "exec"), names)
-    assert len(shown) > 1
+    exec(compile(code, "README.md", "exec"), {"show": shown.append})
+    assert len(shown) > 1 and len({picture.tobytes() for picture in shown}) > 1
+
+
+def test_demo_runs_as_written(samples, tmp_path):
+    recipe = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in recipe.splitlines() if "/mien reenact" in line]
+    arguments = line.replace("demo/out.mp4", str(tmp_path / "out.mp4")).split()[1:]
+    subprocess.run([sys.executable, "-m", "mien.apps.cli", *arguments], cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "out.mp4").stat().st_size > 10_000

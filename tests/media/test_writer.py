@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 from mien.errors import OutputError
 from mien.media import VIDEO_SUFFIXES, VideoWriter, check_output, read_video
-
-CLIP = Path(os.environ.get("MIEN_DATA", "../shared/data")) / "clips" / "driver_audio_2997.mp4"
 
 
 def _copy(source: Path, target: Path) -> VideoWriter:
@@ -33,15 +30,14 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.skipif(not CLIP.exists(), reason="data pack absent")
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_rate_times_and_audio_of_a_real_clip_are_kept_exactly(tmp_path, suffix):
-    target = tmp_path / f"out{suffix}"
-    _copy(CLIP, target)
-    before, after = read_video(CLIP), read_video(target)
+def test_rate_times_and_audio_of_a_real_clip_are_kept_exactly(tmp_path, data_pack, suffix):
+    clip, target = data_pack / "clips" / "driver_audio_2997.mp4", tmp_path / f"out{suffix}"
+    _copy(clip, target)
+    before, after = read_video(clip), read_video(target)
     assert after.info.rate == Fraction(30000, 1001) and after.info.num_frames == 62
     assert [frame.time_s for frame in after] == [frame.time_s for frame in before]
-    assert _audio_packets(target) == _audio_packets(CLIP)
+    assert _audio_packets(target) == _audio_packets(clip)
 
 
 @pytest.mark.parametrize("reordered", [False, True])

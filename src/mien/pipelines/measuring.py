@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,8 @@ def track_video(
 
 def _write(output: Path, params: FaceParams, stamps: list[int], time_base: Fraction) -> None:
     partial = partial_path(output)
-    arrays: dict[str, torch.Tensor] = {
+    arrays: dict[str, Any] = {
+        "expression_names": np.array(ARKIT_NAMES),
         "angles_rad": params.angles,
         "expression": params.expression,
         "landmarks_px": params.landmarks,
@@ -76,9 +78,7 @@ def _write(output: Path, params: FaceParams, stamps: list[int], time_base: Fract
     }
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(
-                file, expression_names=np.array(ARKIT_NAMES), **{name: array.numpy() for name, array in arrays.items()}
-            )
+            np.savez_compressed(file, **{name: np.asarray(array) for name, array in arrays.items()})  # pyright: ignore[reportArgumentType]
         partial.replace(output)
     except OSError as error:
         raise OutputError(f"{output}: cannot write there ({error.strerror})") from error

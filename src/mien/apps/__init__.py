@@ -1,0 +1,1 @@
+"""Command line: converts arguments, calls the pipelines, shows what they report."""

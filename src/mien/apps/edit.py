@@ -1,0 +1,78 @@
+"""`mien edit PHOTO --yaw -30:30 -o sweep.mp4`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from typing import Annotated
+
+import tyro
+
+from mien.apps.arguments import Output, Tracker, read_face, read_range, read_rate
+from mien.apps.screen import say, warn
+from mien.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Put the person of a photo into another pose or expression.
+
+    A single value gives a picture; a range START:END gives a video, or a strip if the output is a picture. Angles are
+    degrees: positive yaw turns to the image's right, positive pitch looks up, positive roll tilts clockwise. All others
+    are weights, 0 to 1, or -1 to 1 for those with a direction.
+    """
+
+    photo: tyro.conf.Positional[str]
+    """Picture of the person."""
+    output: Output
+    """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
+    source_face: str = ""
+    """Which face: left, right, largest or its number from the left (0, 1, ...)."""
+    frames: int = 50
+    """Pictures of a range as a video."""
+    panels: int = 7
+    """Pictures of a range as a strip."""
+    rate: str = "25"
+    """Frames per second of a range as a video."""
+    device: str = "auto"
+    """cpu, cuda, cuda:N, mps or auto."""
+    tracker: Tracker = "embedded"
+    """What measures faces."""
+    bundle: str = "avatar"
+    """Name or folder of the bundle."""
+
+
+def _with_coordinates(names: Sequence[str], units: Sequence[str]) -> type:
+    """`Arguments` with one option per coordinate."""
+    options = [
+        (
+            name,
+            Annotated[str, tyro.conf.arg(metavar=f"{unit}[:{unit}]", help="", help_behavior_hint="")],
+            field(default=""),
+        )
+        for name, unit in zip(names, units, strict=True)
+    ]
+    made = make_dataclass("Arguments", options, bases=(Arguments,), frozen=True, kw_only=True)
+    made.__doc__ = Arguments.__doc__
+    return made
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after `mien edit` and do it."""
+    from mien.face3d.motion import ANGLE_NAMES, ARKIT_COORDINATES
+
+    units = ["DEG" if name in ANGLE_NAMES else "WEIGHT" for name in ARKIT_COORDINATES]
+    given = tyro.cli(_with_coordinates(ARKIT_COORDINATES, units), args=words, prog="mien edit")
+    texts = {name: getattr(given, name) for name in ARKIT_COORDINATES}
+    targets = {name: read_range(name, text) for name, text in texts.items() if text}
+    if not targets:
+        raise InputError("name at least one coordinate, such as --yaw 15 or --mouth-smile 0:1")
+    source_face = read_face(given.source_face) if given.source_face else None
+    rate = read_rate(given.rate)
+
+    from mien.pipelines import EditOptions, edit_photo, load
+
+    options = EditOptions(source_face=source_face, num_frames=given.frames, num_panels=given.panels, rate=rate)
+    model = load(given.bundle, given.device, given.tracker)
+    warn(edit_photo(model, given.photo, given.output, targets, options))
+    say(f"{given.output}: {', '.join(f'{name} {texts[name]}' for name in targets)}")

@@ -1,0 +1,83 @@
+"""`mien reenact SOURCE DRIVER -o OUT`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from mien.apps.arguments import Output, Tracker, read_face, read_rate, read_strength
+from mien.apps.screen import progress_bar, say, warn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Move the person of a photo like the person of a video.
+
+    A video gives a video with the driver's rate, time stamps and audio; a photo gives a picture; a folder of pictures
+    gives a video or, for an OUT without a suffix, a folder.
+    """
+
+    source: tyro.conf.Positional[str]
+    """Picture of the person to be moved."""
+    driver: tyro.conf.Positional[str]
+    """Video, folder of pictures, or photo of the person who moves."""
+    output: Output
+    """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
+    method: Literal["directions"] = "directions"
+    """How motion becomes a new code."""
+    relative: bool = False
+    """Apply the driver's change since its first frame instead of its pose itself."""
+    grid: bool = False
+    """Show source, driver and result side by side."""
+    strength: str = "1.0"
+    """Factor on the motion, or by group: pose=0.5,mouth=1.2 (pose, mouth, brows, eyes, or a coordinate)."""
+    source_face: str = ""
+    """Which face of the source: left, right, largest or its number from the left (0, 1, ...)."""
+    driver_face: str = "largest"
+    """Which face of the driver to follow: left, right, largest or its number from the left."""
+    missing: Literal["hold", "source"] = "hold"
+    """While the driver's face is lost: hold the last result, or show the source."""
+    rate: str = ""
+    """Frames per second of a folder of pictures (25 if not given); videos carry their own."""
+    batch: int = 8
+    """Frames computed together."""
+    device: str = "auto"
+    """cpu, cuda, cuda:N, mps or auto."""
+    tracker: Tracker = "embedded"
+    """What measures faces."""
+    bundle: str = "avatar"
+    """Name or folder of the bundle."""
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after `mien reenact` and do it."""
+    given = tyro.cli(Arguments, args=words, prog="mien reenact", config=(tyro.conf.FlagCreatePairsOff,))
+    strength, driver_face = read_strength(given.strength), read_face(given.driver_face)
+    source_face = read_face(given.source_face) if given.source_face else None
+    rate = read_rate(given.rate) if given.rate else None
+
+    from mien.pipelines import VideoOptions, load, reenact_video
+
+    options = VideoOptions(
+        relative=given.relative,
+        strength=strength,
+        grid=given.grid,
+        source_face=source_face,
+        driver_face=driver_face,
+        missing=given.missing,
+        batch=given.batch,
+        rate=rate,
+    )
+    model = load(given.bundle, given.device, given.tracker)
+    with progress_bar(Path(given.output).name) as update:
+        report = reenact_video(model, given.source, given.driver, given.output, options, update)
+    warn(report.notices)
+    total = sum(report.seconds.values()) or 1.0
+    shares = ", ".join(f"{stage} {100 * seconds / total:.0f} %" for stage, seconds in report.seconds.items())
+    missing = f", {report.num_missing} without a face" if report.num_missing else ""
+    speed = f"{report.frames_per_second:.1f} frames/s on {model.device}"
+    say(f"{report.output}: {report.num_frames} frames{missing}, {speed} ({shares})")

@@ -1,0 +1,43 @@
+"""What the user sees: progress, notices, one line of result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Update = Callable[[int, int | None], None]
+
+
+def say(text: str) -> None:
+    """One line of result on standard output."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+def warn(notices: Iterable[str]) -> None:
+    """Notices on standard error, one line each."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for notice in notices:
+        console.print(f"note: {notice}", style="yellow")
+
+
+def complain(text: str) -> None:
+    """An error on standard error, in one line."""
+    one_line = " ".join(text.split())
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"mien: {one_line}", style="red")
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Update]:
+    """A bar on standard error; yields the callback that moves it. It vanishes at the end and off terminals."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+
+        def update(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update

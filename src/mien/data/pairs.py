@@ -19,16 +19,16 @@ class LabelledHeads(Protocol):
     """Pictures with exact parameters, grouped into scenes (`mien.synth.dataset.RenderedHeads` is one)."""
 
     scene: np.ndarray
+    regions: np.ndarray
 
     def __len__(self) -> int: ...
     def images(self, index: np.ndarray) -> np.ndarray: ...
-    def regions(self, index: np.ndarray) -> np.ndarray: ...
     def params(self, index: np.ndarray) -> FaceParams: ...
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """B pairs. source, target: (B, 3, S, S) in [−1, 1]; weight: (B, 1, S, S) for the target; q: (B, k); index of both."""
+    """B pairs: source, target (B, 3, S, S) in [−1, 1]; weight (B, 1, S, S) of the target; q (B, k); index (B,)."""
 
     source: torch.Tensor
     target: torch.Tensor
@@ -70,7 +70,7 @@ class FramePairs:
 
     def weights(self, index: torch.Tensor) -> torch.Tensor:
         """(B,) picture indices → (B, 1, S, S) reconstruction weights of mean one."""
-        regions = torch.from_numpy(np.asarray(self.heads.regions(index.numpy()), np.int64))
+        regions = torch.from_numpy(np.asarray(self.heads.regions[index.numpy()], np.int64))
         maps = shrink_to(self._region_weights[regions][:, None], self.resolution)
         return maps / maps.mean((1, 2, 3), keepdim=True)
 
@@ -88,4 +88,3 @@ class FramePairs:
         return PairBatch(
             self.pictures(source), self.pictures(target), self.weights(target), self.q[source], self.q[target], target
         )
-

@@ -1,7 +1,7 @@
 """The default W+ encoder: a residual trunk, one base code for all rows and a learned offset per row.
 
-Base plus offsets follows e4e (Tov et al. 2021): offsets start at zero and can be kept small, which keeps codes editable.
-The encoder of the published weights is another class with the same call signature.
+Base plus offsets follows e4e (Tov et al. 2021): offsets start at zero and can be kept small, which keeps codes
+editable. The encoder of the published weights is another class with the same call signature.
 """
 
 from __future__ import annotations

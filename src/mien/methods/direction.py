@@ -1,4 +1,4 @@
-"""Directions (BMVC 2022): w_r = w_s + A·Δq, a linear map from motion coordinates to shifts in W+ (METHODS section 2)."""
+"""Directions (BMVC 2022): w_r = w_s + A·Δq, a linear map from motion coordinates to shifts in W+."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ NoiseMode = Literal["fixed", "random", "none"]
 
 @dataclass(frozen=True)
 class Styles:
-    """Modulation vectors of every layer: `conv[i]` is (B, in-channels of styled conv i), `rgb[j]` likewise per ToRGB."""
+    """Modulation vectors of every layer: `conv[i]` is (B, in-channels) of styled conv i, `rgb[j]` of ToRGB j."""
 
     conv: tuple[torch.Tensor, ...]
     rgb: tuple[torch.Tensor, ...]

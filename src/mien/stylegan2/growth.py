@@ -37,5 +37,3 @@ def grow_discriminator(discriminator: Discriminator) -> Discriminator:
             shifted[name] = tensor
     grown.load_state_dict(shifted, strict=False)
     return grown
-
-

@@ -1,6 +1,6 @@
 """The operations of StyleGAN2: a readable reference and a fast path with the same signature, tested equal.
 
-The filter everywhere is [1, 3, 3, 1] / 8 along each axis. Depthwise convolutions proved fastest on CPUs, also backwards.
+The filter everywhere is [1, 3, 3, 1] / 8 along each axis; depthwise convolutions proved fastest on CPUs.
 """
 
 from __future__ import annotations

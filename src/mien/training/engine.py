@@ -36,7 +36,7 @@ class RunConfig:
         seed: fixes initial weights, batches and noise.
         device: "auto", "cpu", "cuda" or "mps".
         devices: number of processes (DDP).
-        precision: "32-true" or "bf16-mixed".
+        precision: "32-true", "bf16-mixed", or "auto": bfloat16 where the processor computes in it.
         save_every: steps between checkpoints.
         record_every: steps between lines of metrics.jsonl.
         sample_every: steps between sample pictures.
@@ -48,7 +48,7 @@ class RunConfig:
     seed: int = 0
     device: str = "auto"
     devices: int = 1
-    precision: str = "32-true"
+    precision: str = "auto"
     save_every: int = 500
     record_every: int = 20
     sample_every: int = 500
@@ -212,15 +212,28 @@ def start_fabric(config: RunConfig) -> Fabric:
     Raises:
         TrainingError: the asked-for device is not there.
     """
+    precision = choose_precision(config) if config.precision == "auto" else config.precision
     accelerator = {"auto": "auto", "cuda": "gpu"}.get(config.device, config.device)
     try:
-        fabric = Fabric(accelerator=accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
+        fabric = Fabric(accelerator=accelerator, devices=config.devices, precision=precision)  # type: ignore[arg-type]
     except Exception as error:
         raise TrainingError(f"cannot train on {config.device} x{config.devices}: {error}") from error
     if config.devices > 1:
         fabric.launch()
-    log.info("training on %s, %d process(es), %s", fabric.device, fabric.world_size, config.precision)
+    log.info("training on %s, %d process(es), %s", fabric.device, fabric.world_size, precision)
     return fabric
+
+
+def choose_precision(config: RunConfig) -> str:
+    """bfloat16 for matrix products where the hardware has it, else single precision."""
+    if config.device in ("auto", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if "avx512_bf16" in _cpu_flags() else "32-true"
+
+
+def _cpu_flags() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.is_file() else ""
 
 
 def seeded(seed: int, build: Callable[[], Any]) -> Any:

@@ -1,10 +1,10 @@
 """Generator, encoder and directions together, from pairs of rendered frames: a start where compute is scarce.
 
-A generator trained only adversarially needs millions of pictures before faces and expressions are right. Rendered
-heads bring true pairs, so this recipe first learns to redraw them: G(E(I_s) + A·Δq) ≈ I_t, with Δq = 0 for a share of the
-pairs. Then the adversarial game starts, on redrawn pictures and on samples G(M(z)) alike, and E learns to invert samples,
-which keeps its codes in the space that M fills. See docs/decisions/0001. The result is an ordinary StyleGAN2 that the other
-recipes continue.
+A generator trained only adversarially needs millions of pictures before faces and expressions are right. Rendered heads
+bring true pairs, so this recipe first learns to redraw them: G(E(I_s) + A·Δq) ≈ I_t, with Δq = 0 for a share of the
+pairs. Then the adversarial game starts, on redrawn pictures and on samples G(M(z)) alike, and E learns to invert
+samples, which keeps its codes in the space that M fills. See docs/decisions/0001. The result is an ordinary StyleGAN2
+that the other recipes continue.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from mien.stylegan2 import (
 )
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.parts import describe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +74,12 @@ PRESETS: dict[str, dict[str, object]] = {
     # hardware, time, expected result                                                     (docs/results.md)
     # two cores, under 2 minutes: runs, loss falls
     "tiny": {"resolution": 32, "channel_base": 512, "channel_max": 64, "dim": 64, "batch": 8, "adversarial_from": 20},
-    # two cores, about 30 minutes: head, pose and expression right, soft
-    "two-core-64": {"resolution": 64, "adversarial_from": 10**9},
-    # two cores, an hour or more, continues two-core-64: sharper, and samples from noise
-    "two-core-128": {"resolution": 128, "batch": 8, "lr": 1.5e-3},
+    # two cores, about two hours at 128²: the first third redraws only, then the adversarial game sharpens
+    "two-core": {"resolution": 128, "adversarial_from": 4_000},
     # one large GPU
     "accelerator-256": {"resolution": 256, "channel_base": 8192, "dim": 512, "batch": 32, "adversarial_from": 20_000},
 }
-STEPS = {"tiny": 40, "two-core-64": 12_000, "two-core-128": 60_000, "accelerator-256": 200_000}
+STEPS = {"tiny": 40, "two-core": 16_000, "accelerator-256": 200_000}
 
 
 class Networks(nn.Module):
@@ -140,9 +139,7 @@ def build(config: AutoencoderConfig) -> Networks:
     raise TrainingError(f"{config.start}: not a run of {config.resolution} or {config.resolution // 2} pixels")
 
 
-def rebuild_loss(
-    nets: Networks, batch: PairBatch, game: bool
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def rebuild_loss(nets: Networks, batch: PairBatch, game: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Losses of the redrawn pictures, one mean each, and the pictures."""
     image, offsets = nets.redraw(batch)
     image = image.float()
@@ -167,9 +164,7 @@ def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[dict[str, torch.Tensor
     return {"fool": fool(nets.discriminator(image).float()).mean(), "regress": regress}, image.float().detach()
 
 
-def judge_loss(
-    nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None
-) -> dict[str, torch.Tensor]:
+def judge_loss(nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None) -> dict[str, torch.Tensor]:
     """Discriminator losses on true frames against made pictures; with `gamma`, R1 on half of the true frames."""
     logits = nets.discriminator(torch.cat([real, fake])).float()
     real_logits, fake_logits = logits.split([len(real), len(fake)])
@@ -209,6 +204,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
     run.track(networks=nets, average=average.model, maker=maker, critic=critic)
+    describe(run_config.out, generator=nets.generator, encoder=nets.encoder, directions=nets.directions)
 
     for step in run.steps():
         generator = run.generator()

@@ -1,0 +1,52 @@
+"""Losses on the geometry and identity of faces, per sample (METHODS section 2)."""
+
+from __future__ import annotations
+
+import torch
+
+from mien.face3d.morphable import HEAD_HEIGHT_CM, HEAD_HEIGHT_PX, ShapeModel
+from mien.geometry import rotation_from_angles
+
+EYE_PAIRS = ((36, 39), (37, 41), (38, 40), (42, 45), (43, 47), (44, 46))
+MOUTH_PAIRS = ((48, 54), (49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (60, 64), (61, 67), (62, 66), (63, 65))
+PX_PER_CM = HEAD_HEIGHT_PX / HEAD_HEIGHT_CM
+
+
+def posed_vertices(shape: ShapeModel, angles: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
+    """Vertices of the mean person in a pose, orthographic, in pixels; y points down as in pictures.
+
+    Args:
+        angles: (B, 3) radians.
+        expression: (B, 51).
+
+    Returns:
+        (B, V, 3) pixels, a head being HEAD_HEIGHT_PX high.
+    """
+    identity = expression.new_zeros(len(expression), 1)
+    vertices = shape.vertices(identity, expression) @ rotation_from_angles(angles).transpose(1, 2)
+    return vertices * vertices.new_tensor([PX_PER_CM, -PX_PER_CM, PX_PER_CM])
+
+
+def shape_loss(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """L_sh: mean L1 over the shape vertices (B, V, 3), pixels → (B,)."""
+    return (result - truth).abs().mean((1, 2))
+
+
+def pair_loss(result: torch.Tensor, truth: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> torch.Tensor:
+    """L_eye, L_mouth: mean over landmark pairs of the L1 between per-axis absolute pair distances.
+
+    Args:
+        result, truth: (B, 68, 2 or 3) pixels.
+        pairs: EYE_PAIRS or MOUTH_PAIRS.
+    """
+    first, second = (list(side) for side in zip(*pairs, strict=True))
+
+    def spread(points: torch.Tensor) -> torch.Tensor:
+        return (points[:, first, :2] - points[:, second, :2]).abs()
+
+    return (spread(result) - spread(truth)).abs().sum(2).mean(1)
+
+
+def identity_loss(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """L_id = 1 − cosine of unit embeddings (B, E) → (B,)."""
+    return 1 - (result * truth).sum(1)

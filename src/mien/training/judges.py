@@ -1,0 +1,70 @@
+"""The frozen networks that look at results during training: Net3D and the identity net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from mien.face3d import FaceParams, ShapeModel, load_ict
+from mien.losses.face import EYE_PAIRS, MOUTH_PAIRS, identity_loss, pair_loss, posed_vertices, shape_loss
+from mien.losses.image import feature_l1
+from mien.perception import IdentityNet
+from mien.tracking.regressor import FaceRegressor
+from mien.training.parts import load_identity, load_regressor
+
+FACE_CENTRE, FACE_SIDE = (0.5, 0.52), 0.66
+"""Where the face lies in the `head` crop, as shares of its side: what Net3D looks at."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The frozen networks that look at results."""
+
+    regressor: FaceRegressor
+    identity: IdentityNet
+    shape: ShapeModel
+
+    def read(self, images: torch.Tensor) -> FaceParams:
+        """Net3D: parameters of (B, 3, S, S) head crops; differentiable."""
+        side = self.regressor.config.crop_px
+        theta = images.new_tensor([[FACE_SIDE, 0, 2 * FACE_CENTRE[0] - 1], [0, FACE_SIDE, 2 * FACE_CENTRE[1] - 1]])
+        field = F.affine_grid(theta.expand(len(images), -1, -1), [len(images), 3, side, side], align_corners=False)
+        reading = self.regressor(F.grid_sample(images.float(), field, padding_mode="reflection", align_corners=False))
+        score = reading.presence.sigmoid()
+        expression = reading.expression.sigmoid()
+        return FaceParams(reading.angles, expression, reading.landmarks, score > 0.5, score)
+
+    def geometry(self, result: torch.Tensor, wanted: FaceParams) -> dict[str, torch.Tensor]:
+        """Means of L_sh, L_eye and L_mouth of pictures against the parameters they should show."""
+        seen = self.read(result)
+        ours = posed_vertices(self.shape, seen.angles, seen.expression)
+        truth = posed_vertices(self.shape, wanted.angles, wanted.expression)
+        points, true_points = ours[:, self.shape.landmarks], truth[:, self.shape.landmarks]
+        return {
+            "shape": shape_loss(ours, truth).mean(),
+            "eye": pair_loss(points, true_points, EYE_PAIRS).mean(),
+            "mouth": pair_loss(points, true_points, MOUTH_PAIRS).mean(),
+        }
+
+    def likeness(self, result: torch.Tensor, source: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Means of L_id and of the feature distance (our substitute for L_per) between pictures."""
+        maps, source_maps = self.identity.features(result), self.identity.features(source)
+        return {
+            "identity": identity_loss(self.identity(result), self.identity(source)).mean(),
+            "perceptual": feature_l1(maps[:2], source_maps[:2]).mean(),
+        }
+
+
+def load_judges(tracker: Path, identity: Path, device: torch.device) -> Judges:
+    """Judges from the folders of finished runs.
+
+    Raises:
+        TrainingError: one of them is not there.
+        MissingDataError: the ICT head model is not there.
+    """
+    shape = load_ict()
+    moved = ShapeModel(*(t.to(device) for t in (shape.mean, shape.identity, shape.expression, shape.landmarks)))
+    return Judges(load_regressor(tracker).to(device), load_identity(identity).to(device), moved)

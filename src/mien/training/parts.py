@@ -1,0 +1,100 @@
+"""Reading the networks of finished runs, frozen and in evaluation mode."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from mien.errors import TrainingError
+from mien.inversion import Encoder, EncoderConfig
+from mien.perception import IdentityConfig, IdentityNet
+from mien.stylegan2 import Generator, GeneratorConfig
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def frozen(module: AnyModule) -> AnyModule:
+    """The module in evaluation mode, without gradients."""
+    return module.eval().requires_grad_(False)
+
+
+def describe(folder: Path, **networks: nn.Module) -> None:
+    """Write the configuration of a run's networks as networks.json, so that others can rebuild them."""
+    table = {name: asdict(net.config) for name, net in networks.items()}  # type: ignore[call-overload]
+    (folder / "networks.json").write_text(json.dumps(table, indent=2) + "\n")
+
+
+def load_weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    """State dict of the averaged network `name` of a run: an entry of its own, or a part of `average`.
+
+    Raises:
+        TrainingError: there is no such run or network.
+    """
+    path = folder / "state.pt"
+    if not path.is_file():
+        raise TrainingError(f"{folder}: no finished run there (state.pt is missing)")
+    average = torch.load(path, map_location="cpu", weights_only=True)["parts"]["average"]
+    table = read_networks(folder)
+    if name not in table:
+        raise TrainingError(f"{folder}: that run has {', '.join(table)}, not {name!r}")
+    if len(table) == 1:
+        return average
+    return {k.removeprefix(name + "."): v for k, v in average.items() if k.startswith(name + ".")}
+
+
+def read_networks(folder: Path) -> dict[str, dict[str, Any]]:
+    """The table written by `describe`."""
+    path = folder / "networks.json"
+    if not path.is_file():
+        raise TrainingError(f"{folder}: no finished run there (networks.json is missing)")
+    return json.loads(path.read_text())
+
+
+def load_generator(folder: Path) -> Generator:
+    """The averaged generator of a `generator` or `autoencoder` run."""
+    return _load(folder, "generator", GeneratorConfig, Generator)
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """The averaged encoder of an `encoder` or `autoencoder` run."""
+    return _load(folder, "encoder", EncoderConfig, Encoder)
+
+
+def load_identity(folder: Path) -> IdentityNet:
+    """The averaged net of an `identity` run."""
+    return _load(folder, "identity", IdentityConfig, IdentityNet)
+
+
+def load_regressor(folder: Path) -> FaceRegressor:
+    """The regressor of an exported `tracker` run (tracker.json and tracker.safetensors)."""
+    try:
+        sizes = json.loads((folder / "tracker.json").read_text())["regressor"]
+        tensors = load_file(folder / "tracker.safetensors")
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise TrainingError(f"{folder}: no exported tracker there ({error})") from error
+    network = FaceRegressor(RegressorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}))
+    state = {k.removeprefix("regressor."): v.float() for k, v in tensors.items() if k.startswith("regressor.")}
+    counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+    network.load_state_dict(counters | state)
+    return frozen(network)
+
+
+def _load(folder: Path, name: str, config_type: Any, build: Any) -> Any:
+    known = {f.name for f in fields(config_type)}
+    stored = read_networks(folder).get(name, {})
+    if set(stored) != known:
+        raise TrainingError(f"{folder}: networks.json does not describe a {name} of this version")
+    network = build(config_type(**stored))
+    try:
+        network.load_state_dict(load_weights(folder, name))
+    except RuntimeError as error:
+        raise TrainingError(f"{folder}: the weights of {name} do not fit its description") from error
+    return frozen(network)

@@ -1,0 +1,110 @@
+"""Shapes, the three public steps, feature access, truncation, growth."""
+
+import pytest
+import torch
+
+from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, grow_discriminator
+from mien.stylegan2.generator import Trace
+from mien.stylegan2.growth import grow_generator
+from mien.stylegan2.ops import upsample
+
+SMALL = GeneratorConfig(resolution=32, latent_dim=16, style_dim=16, channel_base=256, channel_max=16)
+
+
+@pytest.fixture
+def generator() -> Generator:
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        made = Generator(SMALL)
+        for layer in made.convs:
+            layer.noise_strength.data.fill_(0.1)
+    return made.requires_grad_(False)
+
+
+def test_published_sizes():
+    full = GeneratorConfig(resolution=1024, channel_base=32768)
+    assert [full.channels(r) for r in full.resolutions] == [512, 512, 512, 512, 512, 256, 128, 64, 32]
+    assert full.num_rows == 18
+    assert GeneratorConfig(resolution=256).num_rows == 14
+    with pytest.raises(ValueError, match="power of two"):
+        GeneratorConfig(resolution=100)
+
+
+def test_parameter_count_of_the_published_generator():
+    generator = Generator(GeneratorConfig(resolution=256, channel_base=16384))
+    assert sum(p.numel() for p in generator.parameters()) == pytest.approx(24.77e6, rel=0.001)
+
+
+def test_steps_agree(generator):
+    z = torch.randn(3, 16)
+    wp = generator.broadcast(generator.truncate(generator.mapping(z), 0.7))
+    through_styles = generator.synthesis(generator.styles(wp))
+    assert through_styles.shape == (3, 3, 32, 32)
+    torch.testing.assert_close(generator(z, 0.7), through_styles)
+    torch.testing.assert_close(generator.synthesis(wp, fast=False), through_styles, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("upsampling", ["published", "coarse"])
+def test_fast_path_equals_reference_in_both_orders(upsampling):
+    generator = Generator(GeneratorConfig(resolution=16, channel_base=128, channel_max=8, upsample=upsampling))
+    wp = torch.randn(2, generator.num_rows, 512)
+    with torch.no_grad():
+        fast, slow = generator.synthesis(wp), generator.synthesis(wp, fast=False)
+    torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-4)
+
+
+def test_a_sample_does_not_depend_on_its_batch(generator):
+    z = torch.randn(4, 16)
+    torch.testing.assert_close(generator(z)[2:3], generator(z[2:3]), rtol=1e-4, atol=1e-5)
+
+
+def test_rows_reach_their_layers(generator):
+    wp = torch.randn(1, generator.num_rows, 16)
+    changed = wp.clone()
+    changed[:, -1] += 1
+    before, after = generator.styles(wp), generator.styles(changed)
+    assert all(torch.equal(a, b) for a, b in zip(before.conv, after.conv, strict=True))
+    assert not torch.equal(before.rgb[-1], after.rgb[-1])
+    with pytest.raises(ValueError, match="W\\+"):
+        generator.styles(wp[:, :-1])
+
+
+def test_features_can_be_read_and_replaced(generator):
+    wp = torch.randn(2, generator.num_rows, 16)
+    reading = Trace(read=("conv3",))
+    image = generator.synthesis(wp, trace=reading)
+    assert reading.features is not None and reading.features["conv3"].shape[2:] == (16, 16)
+    same = generator.synthesis(wp, trace=Trace(replace=reading.features))
+    torch.testing.assert_close(same, image)
+    other = generator.synthesis(wp, trace=Trace(replace={"conv3": reading.features["conv3"] + 1}))
+    assert float((other - image).abs().mean()) > 1e-3
+
+
+def test_noise_modes(generator):
+    wp = torch.randn(1, generator.num_rows, 16)
+    fixed, none = generator.synthesis(wp), generator.synthesis(wp, noise="none")
+    assert torch.equal(fixed, generator.synthesis(wp)) and not torch.equal(fixed, none)
+    assert not torch.equal(generator.synthesis(wp, noise="random"), generator.synthesis(wp, noise="random"))
+
+
+def test_truncation_zero_gives_the_mean_face(generator):
+    generator.w_mean.fill_(0.3)
+    images = generator(torch.randn(2, 16), psi=0.0)
+    torch.testing.assert_close(images[0], images[1])
+
+
+def test_growth_keeps_the_picture(generator):
+    grown = grow_generator(generator).requires_grad_(False)
+    wp = torch.randn(2, grown.num_rows, 16)
+    small = generator.synthesis(wp[:, : generator.num_rows])
+    torch.testing.assert_close(grown.synthesis(wp), upsample(small), rtol=1e-4, atol=1e-4)
+
+
+def test_discriminator_groups_and_growth():
+    critic = Discriminator(DiscriminatorConfig(resolution=16, channel_base=128, channel_max=16))
+    images = torch.randn(6, 3, 16, 16)
+    assert critic(images).shape == (6, 1)
+    assert [m.shape[-1] for m in critic.features(images)] == [8, 4]
+    grown = grow_discriminator(critic)
+    assert grown(torch.randn(2, 3, 32, 32)).shape == (2, 1)
+    assert torch.equal(grown.blocks[1].conv0.weight, critic.blocks[0].conv0.weight)

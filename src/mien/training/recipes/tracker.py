@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -193,7 +194,7 @@ def show(run: Run, networks: TrackerNetworks, batch: CropBatch, crops: torch.Ten
 
 
 def train(config: TrackerConfig, run_config: RunConfig) -> Run:
-    """Run the recipe; a run found in `run_config.out` is continued. Writes tracker.safetensors and tracker.json there."""
+    """Run the recipe; a run found in `run_config.out` is continued. The export lies beside it (`save_tracker`)."""
     run = Run(run_config, start_fabric(run_config))
     pool = gather_material(config)
     crop_px = RegressorConfig().crop_px
@@ -201,8 +202,9 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     nets = seeded(run_config.seed, lambda: TrackerNetworks(config, mean))
     nets = nets.to(run.fabric.device, memory_format=torch.channels_last)
     average = Ema(nets, config.ema_images)
+    smooth = cast(TrackerNetworks, average.model)
     optimiser = torch.optim.AdamW(nets.parameters(), lr=config.lr, weight_decay=0.02)
-    run.track(networks=nets, average=average.model, optimiser=optimiser)
+    run.track(networks=nets, average=smooth, optimiser=optimiser)
 
     for step in run.steps():
         for group in optimiser.param_groups:
@@ -215,7 +217,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
         run.record(**{name: value.detach() for name, value in losses.items()})
         average.update(nets, config.crops, (step + 1) * config.crops)
         if run.every(run_config.sample_every):
-            show(run, average.model, batch, crops)
+            show(run, smooth, batch, crops)
     if run.fabric.global_rank == 0:
-        save_tracker(average.model.detector, average.model.regressor, run_config.out)
+        save_tracker(smooth.detector, smooth.regressor, run_config.out)
     return run

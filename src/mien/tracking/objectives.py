@@ -1,0 +1,71 @@
+"""What the two networks of the embedded tracker are trained for."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from mien.face3d.params import ARKIT_NAMES
+from mien.tracking.detector import Detections, detection_targets
+from mien.tracking.protocol import Box
+from mien.tracking.regressor import FaceReading
+from mien.tracking.samples import CropBatch
+
+_EMPHASIS = {"jawOpen": 4.0, "mouthSmile": 3.0, "eyeBlink": 3.0, "eyeLook": 1.5, "brow": 1.5, "mouth": 1.2}
+_EYE_POINTS = slice(36, 48)
+_MOUTH_POINTS = slice(48, 68)
+
+
+def _emphasis() -> torch.Tensor:
+    weights = [next((w for start, w in _EMPHASIS.items() if name.startswith(start)), 1.0) for name in ARKIT_NAMES]
+    return torch.tensor(weights) / (sum(weights) / len(weights))
+
+
+def regressor_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.Tensor]:
+    """Scalar losses, already weighted against each other; their sum is what to descend.
+
+    Landmarks and angles by absolute error, expression by absolute error plus cross-entropy, presence by cross-entropy;
+    each face counts as far as its labels are trusted.
+
+    Args:
+        reading: of the batch's crops.
+        batch: on the same device.
+    """
+    trust_points, trust_angles, trust_expression = batch.trust.unbind(1)
+    importance = torch.ones(68, device=batch.landmarks.device)
+    importance[_EYE_POINTS], importance[_MOUTH_POINTS], importance[:17] = 2.0, 1.5, 0.5
+    distance = (reading.landmarks - batch.landmarks).abs().sum(-1) * importance
+    turn = (reading.angles - batch.angles).abs().sum(1)
+    missed = (reading.expression.sigmoid() - batch.expression).abs()
+    surprise = F.binary_cross_entropy_with_logits(reading.expression, batch.expression, reduction="none")
+    coefficient = batch.known * _emphasis().to(batch.known)
+    faces = batch.presence.sum().clamp(min=1)
+    return {
+        "landmarks": 4.0 * (distance.mean(1) * trust_points).sum() / faces,
+        "angles": 2.0 * (turn * trust_angles).sum() / faces,
+        "expression": (((missed + 0.5 * surprise) * coefficient).mean(1) * trust_expression).sum() * 3.0 / faces,
+        "presence": 0.5 * F.binary_cross_entropy_with_logits(reading.presence, batch.presence),
+    }
+
+
+def detector_losses(maps: Detections, boxes: list[list[Box]], height: int, width: int) -> dict[str, torch.Tensor]:
+    """Focal loss of the heat (CenterNet, equation 1) and absolute errors of size and offset at faces' middles.
+
+    Args:
+        maps: the detector's answer to a batch of pictures of this height and width.
+        boxes: per picture, the faces in it, in pixels.
+    """
+    targets, counted = (t.to(maps.heat.device) for t in detection_targets(boxes, height, width))
+    heat = targets[:, 0]
+    is_peak = heat > 0.95
+    log_hit, log_miss = F.logsigmoid(maps.heat), F.logsigmoid(-maps.heat)
+    probability = maps.heat.sigmoid()
+    focal = torch.where(is_peak, (1 - probability) ** 2 * log_hit, (1 - heat) ** 4 * probability**2 * log_miss)
+    num_peaks = is_peak.sum().clamp(min=1)
+    num_cells = counted.sum().clamp(min=1)
+    offset_error = (maps.offset - targets[:, 2:]).abs().sum(1)
+    return {
+        "heat": -focal.sum() / num_peaks,
+        "size": ((maps.size - targets[:, 1]).abs() * counted).sum() / num_cells,
+        "offset": 0.3 * (offset_error * counted).sum() / num_cells,
+    }

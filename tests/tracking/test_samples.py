@@ -1,0 +1,95 @@
+"""Random crops: mirrors, turned angles, reproducibility."""
+
+import numpy as np
+import pytest
+import torch
+
+from mien.face3d.params import ARKIT_NAMES
+from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS, LabelledFace, draw_crops, mirrored
+from mien.tracking.scenes import background, draw_scenes
+
+
+class OneFace:
+    """A picture with bright dots at the points of a schematic face."""
+
+    def __init__(self, points: np.ndarray) -> None:
+        self.points = points * 5 + (100, 90)
+        self.picture = np.full((200, 210, 3), 40, np.uint8)
+        self.angles = np.array([0.3, -0.1, 0.2])
+
+    def __len__(self) -> int:
+        return 1
+
+    def face(self, index: int, rng: np.random.Generator) -> LabelledFace:
+        expression = np.linspace(0, 1, len(ARKIT_NAMES))
+        return LabelledFace(
+            picture=self.picture,
+            landmarks=self.points,
+            angles=self.angles,
+            expression=expression,
+            trust=np.ones(3),
+            known=np.ones(len(ARKIT_NAMES)),
+        )
+
+    def empty(self, rng: np.random.Generator) -> np.ndarray | None:
+        return None
+
+
+def test_mirroring_twice_changes_nothing(face_points, rng):
+    face = OneFace(face_points).face(0, rng)
+    twice = mirrored(mirrored(face))
+    assert np.array_equal(twice.picture, face.picture)
+    for field in ("landmarks", "angles", "expression"):
+        assert np.allclose(getattr(twice, field), getattr(face, field))
+
+
+def test_mirroring_a_symmetric_face_leaves_its_points_in_order(face_points):
+    assert np.allclose(face_points[MIRRORED_LANDMARKS] * (-1, 1), face_points, atol=1e-6)
+
+
+def test_left_and_right_coefficients_trade_places():
+    pairs = {ARKIT_NAMES[i]: ARKIT_NAMES[j] for i, j in enumerate(MIRRORED_COEFFICIENTS)}
+    assert (
+        pairs["eyeBlinkLeft"] == "eyeBlinkRight"
+        and pairs["mouthRight"] == "mouthLeft"
+        and pairs["jawLeft"] == "jawRight"
+    )
+    assert pairs["jawOpen"] == "jawOpen" and pairs["browInnerUp"] == "browInnerUp"
+
+
+def test_crops_repeat_with_their_seed_and_hold_the_face(face_points):
+    material = OneFace(face_points)
+    first, again = (draw_crops([material], [1.0], 64, 40, seed=5) for _ in range(2))
+    other = draw_crops([material], [1.0], 64, 40, seed=6)
+    assert torch.equal(first.crops, again.crops) and torch.equal(first.angles, again.angles)
+    assert not torch.equal(first.crops, other.crops)
+    faces = first.presence > 0
+    assert 25 < faces.sum() < 40
+    assert first.landmarks[faces].abs().median() < 1 and (first.trust[~faces] == 0).all()
+
+
+def test_roll_of_the_angles_follows_the_tilt_of_the_points(face_points):
+    batch = draw_crops([OneFace(face_points)], [1.0], 64, 60, seed=1)
+    faces = batch.presence > 0
+    points, angles = batch.landmarks[faces], batch.angles[faces]
+    across = points[:, 45] - points[:, 36]
+    tilt = torch.atan2(across[:, 1], across[:, 0])
+    slope = np.polyfit(tilt.numpy(), angles[:, 2].numpy(), 1)[0]
+    assert slope == pytest.approx(1.0, abs=0.15)
+    assert tilt.abs().max() > 0.5
+
+
+def test_scenes_repeat_and_mark_the_faces(face_points):
+    material = OneFace(face_points)
+    pictures, boxes = draw_scenes([material], [1.0], 96, 12, seed=3)
+    again, boxes_again = draw_scenes([material], [1.0], 96, 12, seed=3)
+    assert np.array_equal(pictures, again) and boxes == boxes_again
+    assert pictures.shape == (12, 96, 96, 3) and pictures.dtype == np.uint8
+    assert any(boxes) and not all(boxes)
+    for box in (box for faces in boxes for box in faces):
+        assert 10 < box.side < 110 and (box.centre >= 0).all() and (box.centre < 96).all()
+
+
+def test_backgrounds_differ():
+    one, two = (background(48, np.random.default_rng(seed)) for seed in (1, 2))
+    assert one.shape == (48, 48, 3) and not np.array_equal(one, two)

@@ -1,0 +1,96 @@
+"""The tracker recipe: falls, stops and goes on to the same weights, exports what loads."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mien.errors import TrainingError
+from mien.tracking import load_tracker
+from mien.training.engine import RunConfig
+from mien.training.recipes.tracker import PRESETS, TrackerConfig, rate, train
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory) -> Path:
+    """Twelve pictures in the layout of rendered heads: a bright disc with points on its rim."""
+    folder = tmp_path_factory.mktemp("heads")
+    rng = np.random.default_rng(0)
+    count, size = 12, 64
+    images = rng.integers(0, 90, (count, size, size, 3), dtype=np.uint8)
+    regions = np.zeros((count, size, size), np.uint8)
+    centres = rng.uniform(28, 36, (count, 1, 2))
+    turn = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    landmarks = centres + 14 * np.stack([np.cos(turn), np.sin(turn)], -1)
+    y, x = np.mgrid[:size, :size]
+    for i in range(count):
+        inside = (x - centres[i, 0, 0]) ** 2 + (y - centres[i, 0, 1]) ** 2 < 18**2
+        images[i][inside], regions[i][inside] = 200, 1
+    np.save(folder / "images.npy", images)
+    np.save(folder / "regions.npy", regions)
+    person = np.arange(count) // 2
+    labels = {"angles": rng.normal(0, 0.2, (count, 3)), "expression": rng.random((count, 51)), "landmarks": landmarks}
+    labels |= {
+        "visibility": np.ones((count, 68), bool),
+        "person": person,
+        "scene": person,
+        "identity": np.zeros((count, 100)),
+    }
+    np.savez(folder / "labels.npz", **{k: v.astype(np.float32) if v.dtype == float else v for k, v in labels.items()})
+    (folder / "dataset.json").write_text(json.dumps({"version": 1, "size": size, "count": count}))
+    return folder
+
+
+def configs(heads: Path, out: Path, steps: int, **run):
+    torch.set_num_threads(1)
+    config = TrackerConfig(data=heads, real=False, **{**PRESETS["tiny"], "scene_px": 64})  # pyright: ignore[reportArgumentType]
+    return config, RunConfig(out=out, steps=steps, device="cpu", record_every=5, sample_every=4, **run)
+
+
+def test_stopped_and_continued_equals_uninterrupted(heads, tmp_path):
+    whole = train(*configs(heads, tmp_path / "whole", 4)).parts["average"].state_dict()
+    config, run_config = configs(heads, tmp_path / "split", 4, save_every=2)
+
+    class Stop(Exception):
+        pass
+
+    import mien.training.recipes.tracker as recipe
+
+    original, calls = recipe.draw, []
+
+    def draw_until_three(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise Stop
+        return original(*arguments)
+
+    recipe.draw = draw_until_three
+    try:
+        with pytest.raises(Stop):
+            train(config, run_config)
+    finally:
+        recipe.draw = original
+    split = train(config, run_config).parts["average"].state_dict()
+    assert all(torch.equal(whole[name], split[name]) for name in whole)
+
+
+def test_losses_fall_and_the_export_loads(heads, tmp_path):
+    run = train(*configs(heads, tmp_path, 25))
+    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 25 and run.step == 25
+    assert lines[-1]["landmarks"] < lines[0]["landmarks"]
+    assert list((tmp_path / "samples").glob("crops_*.png"))
+    tracker = load_tracker("embedded", tmp_path)
+    assert isinstance(tracker.find(np.zeros((100, 80, 3), np.uint8)), list)
+
+
+def test_rate_rises_and_falls():
+    config = TrackerConfig(lr=1.0, warm_up=10)
+    assert rate(0, config, 100) < rate(9, config, 100) > rate(60, config, 100) > rate(100, config, 100) == 0
+
+
+def test_nothing_to_train_on(tmp_path):
+    with pytest.raises(TrainingError):
+        train(TrackerConfig(real=False), RunConfig(out=tmp_path, steps=1, device="cpu"))

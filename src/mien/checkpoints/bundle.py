@@ -149,6 +149,7 @@ def _write(bundle: Bundle, folder: Path) -> None:
     for name, (config, tensors) in states.items():
         path = folder / f"{name}.safetensors"
         save_file(to_disk(tensors, half=name != "motion"), path)
+        path.chmod(0o644)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         parts[name] = {"file": path.name, "sha256": digest, "config": config}
     header = {

@@ -1,0 +1,50 @@
+"""Pairs come from one scene, weights favour eyes and mouth."""
+
+import numpy as np
+import torch
+
+from mien.data.pairs import REGION_WEIGHTS, FramePairs
+from mien.face3d import FaceParams, arkit_motion_space
+
+
+class Toy:
+    """Twelve pictures in four scenes; the grey value of a picture is its number."""
+
+    def __init__(self) -> None:
+        self.scene = np.repeat([3, 1, 2, 0], 3)
+        self.regions = np.zeros((12, 8, 8), np.uint8)
+        self.regions[:, :2] = 3
+
+    def __len__(self) -> int:
+        return 12
+
+    def images(self, index: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(index[:, None, None, None], (len(index), 8, 8, 3)).astype(np.uint8)
+
+    def params(self, index: np.ndarray) -> FaceParams:
+        return FaceParams.invalid(len(index))
+
+
+def numbers(images: torch.Tensor) -> list[int]:
+    return ((images[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+
+
+def test_pairs_share_a_scene_and_differ():
+    heads = Toy()
+    pairs = FramePairs(heads, arkit_motion_space(), 4)
+    batch = pairs.draw(torch.randint(4, (200,)), torch.Generator().manual_seed(0))
+    sources, targets = numbers(batch.source), numbers(batch.target)
+    assert all(heads.scene[a] == heads.scene[b] and a != b for a, b in zip(sources, targets, strict=True))
+    assert set(sources) == set(targets) == set(range(12))
+
+
+def test_still_share_repeats_the_frame():
+    pairs = FramePairs(Toy(), arkit_motion_space(), 8)
+    batch = pairs.draw(torch.zeros(50).long(), torch.Generator().manual_seed(0), still_share=1.0)
+    assert numbers(batch.source) == numbers(batch.target)
+
+
+def test_weights_have_mean_one_and_favour_eyes():
+    weights = FramePairs(Toy(), arkit_motion_space(), 8).weights(torch.tensor([0]))
+    assert abs(float(weights.mean()) - 1) < 1e-6
+    assert float(weights[0, 0, 0, 0] / weights[0, 0, -1, 0]) == REGION_WEIGHTS[3] / REGION_WEIGHTS[0]

@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import torch
+
+from mien.geometry import angles_from_rotation, apply_affine, compose_affine, invert_affine, rotation_from_angles
+
+NOSE, CROWN = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 0.0])
+
+
+def _turn(yaw=0.0, pitch=0.0, roll=0.0):
+    return rotation_from_angles(torch.deg2rad(torch.tensor([yaw, pitch, roll])))
+
+
+def test_positive_yaw_turns_the_nose_to_the_image_right():
+    assert torch.allclose(_turn(yaw=30) @ NOSE, torch.tensor([0.5, 0.0, math.sqrt(0.75)]), atol=1e-6)
+
+
+def test_positive_pitch_looks_up():
+    assert torch.allclose(_turn(pitch=30) @ NOSE, torch.tensor([0.0, 0.5, math.sqrt(0.75)]), atol=1e-6)
+
+
+def test_positive_roll_tilts_the_crown_clockwise_for_the_viewer():
+    assert torch.allclose(_turn(roll=30) @ CROWN, torch.tensor([0.5, math.sqrt(0.75), 0.0]), atol=1e-6)
+
+
+def test_yaw_is_applied_last():
+    both = _turn(yaw=90, pitch=30) @ NOSE
+    assert torch.allclose(both, torch.tensor([math.sqrt(0.75), 0.5, 0.0]), atol=1e-6)
+
+
+def test_angles_and_rotation_are_exact_inverses(rng):
+    angles = torch.from_numpy(rng.uniform(-1, 1, (50, 3)) * (3.1, 1.5, 3.1))
+    rotation = rotation_from_angles(angles)
+    assert torch.allclose(rotation @ rotation.mT, torch.eye(3, dtype=torch.float64).expand(50, 3, 3), atol=1e-12)
+    assert torch.allclose(torch.linalg.det(rotation), torch.ones(50, dtype=torch.float64))
+    assert torch.allclose(angles_from_rotation(rotation), angles, atol=1e-7)
+
+
+def test_rotation_can_be_differentiated_at_rest():
+    angles = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(rotation_from_angles, angles)
+
+
+def test_affine_maps_compose_and_invert(rng):
+    points = rng.normal(size=(7, 2))
+    quarter, shift = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 5.0], [0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(apply_affine(compose_affine(shift, quarter), np.array([[1.0, 0.0]])), [[5.0, 1.0]])
+    matrix = rng.normal(size=(2, 3))
+    np.testing.assert_allclose(apply_affine(invert_affine(matrix), apply_affine(matrix, points)), points, atol=1e-9)

@@ -36,7 +36,7 @@ test-slow: setup
 	$(BIN)/python -m pytest -q -m "slow"
 
 bench: setup
-	for file in benchmarks/speed/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in benchmarks/speed/*.py benchmarks/memory.py; do $(BIN)/python $$file || exit 1; done
 
 docs: setup
 	$(BIN)/python -m pytest -q tests/test_docs.py

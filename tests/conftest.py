@@ -52,9 +52,10 @@ def can_render() -> None:
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """Folder of the embedded sample pictures and driver; there when the default bundle is."""
-    folder = Path(__file__).parents[1] / "src" / "mien" / "assets" / "samples"
-    _required((folder / "driver.mp4").is_file(), "the embedded bundle with its samples")
-    return folder
+    assets = Path(__file__).parents[1] / "src" / "mien" / "assets"
+    is_there = (assets / "avatar" / "bundle.json").is_file() and (assets / "samples" / "driver.mp4").is_file()
+    _required(is_there, "the embedded bundle with its samples")
+    return assets / "samples"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ person in common: the least that can be asked for. All sets have equal size, bec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from mien.synth.dataset import RenderedHeads
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.regressor import FaceRegressor
 
+MAX_COUNT = 2000
 FACE_SHARE = 0.6  # of the picture's side: what the regressor is shown
 Features = Callable[[np.ndarray], torch.Tensor]
 
@@ -40,7 +41,7 @@ class Settings:
         renders: folder of rendered heads (`mien.synth.dataset`) that the generator was not trained on.
         bundle: name or folder of the bundle.
         data: the data pack; default MIEN_DATA or ../shared/data.
-        count: pictures in each set; at most half of the renders.
+        count: pictures in each set, at most half of the renders; 0 for as many as there are, up to 2000.
         psi: truncations to sample with, 1 = none; empty for a generator that was not trained to sample.
         batch: pictures drawn at once.
         seed: of the samples and of the split of people.
@@ -51,7 +52,7 @@ class Settings:
     renders: Path
     bundle: str = "avatar"
     data: Path | None = None
-    count: int = 2000
+    count: int = 0
     psi: tuple[float, ...] = (1.0, 0.7)
     batch: int = 32
     seed: int = 0
@@ -64,6 +65,7 @@ def main(settings: Settings) -> None:
     data, device = data_folder(settings.data), choose_device(settings.device)
     bundle, heads = load_bundle(settings.bundle, device), RenderedHeads(settings.renders)
     first, second = split_people(np.asarray(heads.person), settings.count, np.random.default_rng(settings.seed))
+    settings = replace(settings, count=len(first))
     sets: dict[str, Callable[[int], np.ndarray]] = {
         "renders": lambda i: heads.images(first[i : i + settings.batch]),
         "other renders": lambda i: heads.images(second[i : i + settings.batch]),
@@ -81,7 +83,7 @@ def main(settings: Settings) -> None:
 
 
 def split_people(person: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint index sets of `count` renders each with no person in common.
+    """Two disjoint index sets of `count` renders each (0: as many as there are) with no person in common.
 
     Raises:
         InputError: there are too few renders.
@@ -89,11 +91,11 @@ def split_people(person: np.ndarray, count: int, rng: np.random.Generator) -> tu
     people = rng.permutation(np.unique(person))
     is_first = np.isin(person, people[: len(people) // 2])
     halves = [rng.permutation(np.flatnonzero(half)) for half in (is_first, ~is_first)]
-    if min(map(len, halves)) < count:
-        raise InputError(
-            f"Two sets of {count} need more renders; these halves hold {len(halves[0])} and {len(halves[1])}."
-        )
-    return halves[0][:count], halves[1][:count]
+    most = min(map(len, halves))
+    if most < max(count, 2):
+        raise InputError(f"Two sets of {count} need more renders; the smaller half holds {most}.")
+    taken = count or min(most, MAX_COUNT)
+    return halves[0][:taken], halves[1][:taken]
 
 
 @torch.no_grad()

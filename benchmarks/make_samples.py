@@ -20,7 +20,7 @@ from mien.synth.scenery import random_scene
 from mien.synth.sequence import Motion, blink_curve, talk_curve
 
 SAMPLES = Path(__file__).parents[1] / "src" / "mien" / "assets" / "samples"
-SOURCES = {"source_1.jpg": (7004, (5.0, 1.0, 0.0)), "source_2.jpg": (7038, (-4.0, 0.0, 0.0))}
+SOURCES = {"source_1.jpg": (8002, (5.0, 1.0, 0.0)), "source_2.jpg": (7038, (-4.0, 0.0, 0.0))}
 """File name -> seed of the person, head angles in degrees."""
 DRIVER_SEED, DRIVER_FRAMES, DRIVER_RATE, DRIVER_SIZE = 7009, 112, 25, 320
 WIDER = -0.27

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse
 import torch
 
 from mien.geometry import rotation_from_angles
-from mien.synth.assets import HeadMesh
+from mien.synth.assets import EYE_LEFT, EYE_RIGHT, FACE, LASHES, HeadMesh
 
 GAZE_DEG = (28.0, 22.0)
 """Rotation of the eyeballs per unit of eyeLook, horizontally and vertically."""
+_LID_REACH_CM = 2.4
+_LID_THICKNESS_CM = 0.06
+_LID_PAIRS = np.array([[[43, 47], [44, 46]], [[37, 41], [38, 40]]])
+"""Upper and lower landmarks of the subject's left and right eye."""
+
+
+@dataclass(frozen=True)
+class Eyeball:
+    """A sphere in head axes, cm."""
+
+    centre: np.ndarray
+    radius: float
 
 
 def rotation_matrix(angles: np.ndarray) -> np.ndarray:
@@ -26,6 +40,20 @@ def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
     return solution[:3].astype(np.float32), float(np.sqrt(solution[3] + (solution[:3] ** 2).sum()))
 
 
+@dataclass(frozen=True)
+class Lids:
+    """How ARKit's blink maps to the shape of one person's lids.
+
+    Attributes:
+        rest: closure at blink 0.
+        full: (2,) weights of the left and right blink shape at which the lids meet: linear shapes made for the mean
+            head do not quite close every identity's eyes.
+    """
+
+    rest: float = 0.0
+    full: tuple[float, float] = (1.0, 1.0)
+
+
 class Deformer:
     """Moves the vertices of a head mesh."""
 
@@ -34,6 +62,8 @@ class Deformer:
         self._index = {name: i for i, name in enumerate(head.arkit_names)}
         rows = [head.arkit_to_expression[self._index[n]] for n in ("eyeBlinkLeft", "eyeBlinkRight")]
         self._blinks = [int(row.argmax()) for row in rows]
+        self._eyes = [np.flatnonzero(head.kind == kind) for kind in (EYE_LEFT, EYE_RIGHT)]
+        self._lids = [self._find_lids(rows) for rows in self._eyes]
         self._triangles = np.concatenate(list(head.triangles.values()))
         welded = np.unique(head.welded, return_inverse=True)[1]
         corners = welded[self._triangles].reshape(-1)
@@ -46,23 +76,71 @@ class Deformer:
         """One ARKit coefficient by name."""
         return float(expression[self._index[name]])
 
+    def _find_lids(self, eye: np.ndarray) -> np.ndarray:
+        """Rows of the skin and lashes that slide over an eyeball."""
+        head = self.head
+        centre, _ = fit_sphere(head.rest[eye])
+        near = np.linalg.norm(head.rest - centre, axis=1) < _LID_REACH_CM
+        return np.flatnonzero(near & ((head.kind == FACE) | (head.kind == LASHES)))
+
     def identify(self, identity: np.ndarray) -> np.ndarray:
         """(V, 3) float32 neutral positions in cm of an identity (100,)."""
         return self.head.rest + (identity @ self.head.identity).reshape(-1, 3)
 
-    def express(self, base: np.ndarray, expression: np.ndarray, lid_rest: float = 0.0) -> np.ndarray:
+    def eyeballs(self, base: np.ndarray) -> tuple[Eyeball, Eyeball]:
+        """The subject's left and right eyeball of neutral positions (V, 3)."""
+        left, right = (Eyeball(*fit_sphere(base[rows])) for rows in self._eyes)
+        return left, right
+
+    def seat_eyes(self, positions: np.ndarray, eyeballs: tuple[Eyeball, Eyeball]) -> np.ndarray:
+        """Make eyeballs round and push lids out of them: linear shapes of lids cut through some identities' eyes.
+
+        Args:
+            positions: (V, 3) cm; changed in place and returned.
+            eyeballs: left and right.
+        """
+        for eye, rows, lids in zip(eyeballs, self._eyes, self._lids, strict=True):
+            spokes = positions[rows] - eye.centre
+            lengths = np.linalg.norm(spokes, axis=1, keepdims=True)
+            positions[rows] = eye.centre + spokes * (eye.radius / lengths)
+            spokes = positions[lids] - eye.centre
+            lengths = np.linalg.norm(spokes, axis=1, keepdims=True)
+            pushed = np.maximum(lengths, eye.radius + _LID_THICKNESS_CM) / lengths
+            positions[lids] = eye.centre + spokes * np.where(spokes[:, 2:] > 0, pushed, 1.0)
+        return positions
+
+    def fit_lids(self, base: np.ndarray, rest: float) -> Lids:
+        """Lids that meet at blink 1 as the mean head's do.
+
+        Args:
+            base: (V, 3) neutral positions.
+            rest: closure at blink 0.
+        """
+
+        def gaps(positions: np.ndarray) -> np.ndarray:
+            height = positions[self.head.landmarks, 1][_LID_PAIRS]
+            return (height[..., 0] - height[..., 1]).max(1)
+
+        closed = np.array([float(n.startswith("eyeBlink")) for n in self.head.arkit_names])
+        opened, shut = gaps(base), gaps(self.express(base, closed))
+        target = gaps(self.express(self.head.rest, closed)) - 0.03
+        full = np.clip((opened - target) / np.maximum(opened - shut, 1e-3), 1.0, 1.6)
+        return Lids(rest, (float(full[0]), float(full[1])))
+
+    def express(self, base: np.ndarray, expression: np.ndarray, lids: Lids | None = None) -> np.ndarray:
         """Positions of a neutral head with an expression.
 
         Args:
             base: (V, 3) neutral positions.
             expression: (51,) ARKit coefficients.
-            lid_rest: how far the lids are closed at blink 0; blink 1 is closed for everybody.
+            lids: how this person blinks; by default the shapes as they are.
 
         Returns:
             (V, 3) float32 cm.
         """
         weights = expression.astype(np.float32) @ self.head.arkit_to_expression
-        weights[self._blinks] = lid_rest + (1 - lid_rest) * weights[self._blinks]
+        if lids is not None:
+            weights[self._blinks] = lids.rest + (np.array(lids.full) - lids.rest) * weights[self._blinks]
         used = np.flatnonzero(weights)
         return base + (weights[used] @ self.head.expression[used]).reshape(-1, 3)
 

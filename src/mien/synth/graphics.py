@@ -33,6 +33,7 @@ _PROGRAMS = {
     "hair": (shaders.HAIR_VERTEX, shaders.HAIR_FRAGMENT),
     "cloth": (shaders.HAIR_VERTEX, shaders.CLOTH_FRAGMENT),
 }
+_CHEST_Y_CM = -14.0
 _STRAND_LAYOUT = ("in_position", "in_normal", "in_tangent", "in_uv", "in_neck", "in_depth")
 
 
@@ -91,7 +92,9 @@ class Stage:
             (static, "3f 2f 1f", "in_rest", "in_uv", "in_neck"),
             (self._margin, "1f", "in_hair"),
         ]
-        part = head.triangles
+        part = dict(head.triangles)
+        # The chest below any neckline would only show through clothes.
+        part[FACE] = part[FACE][(head.rest[part[FACE], 1] > _CHEST_Y_CM).all(1)]
         parts = {
             "face": ("face", part[FACE]), "neck": ("neck", np.concatenate([part[NECK], part[EYE_SOCKET]])),
             "socket": ("inside", part[SOCKET]), "gums": ("inside", part[GUMS]), "teeth": ("inside", part[TEETH]),

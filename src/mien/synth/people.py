@@ -12,14 +12,14 @@ IDENTITY_LIMIT = 2.0
 # sRGB skin colours from very light to very dark, between which tones are interpolated.
 _SKIN_RAMP = np.array(
     [
-        [0.945, 0.800, 0.730], [0.905, 0.735, 0.640], [0.845, 0.660, 0.540], [0.755, 0.565, 0.435],
+        [0.920, 0.765, 0.690], [0.890, 0.715, 0.615], [0.845, 0.660, 0.540], [0.755, 0.565, 0.435],
         [0.640, 0.450, 0.330], [0.500, 0.335, 0.240], [0.370, 0.240, 0.175], [0.270, 0.175, 0.135],
     ]
 )  # fmt: skip
 _HAIR_COLOURS = {
     "black": (0.060, 0.050, 0.050), "dark": (0.135, 0.095, 0.075), "brown": (0.255, 0.165, 0.110),
     "light": (0.420, 0.290, 0.190), "blond": (0.720, 0.560, 0.360), "pale": (0.840, 0.720, 0.520),
-    "red": (0.430, 0.205, 0.120), "grey": (0.560, 0.550, 0.540), "white": (0.840, 0.830, 0.810),
+    "red": (0.370, 0.180, 0.110), "grey": (0.560, 0.550, 0.540), "white": (0.840, 0.830, 0.810),
 }  # fmt: skip
 _IRIS_COLOURS = {
     "dark": (0.165, 0.095, 0.060), "brown": (0.310, 0.180, 0.095), "hazel": (0.370, 0.290, 0.180),
@@ -229,7 +229,7 @@ def random_person(seed: int) -> Person:
         freckles=float(rng.uniform(0.3, 1) if rng.random() < 0.15 and tone < 0.4 else 0),
         eye_bags=float(rng.beta(1.5, 2.5)), stubble=stubble, makeup=makeup, age=age,
         gloss=float(rng.uniform(0.25, 1.0)), mottle=float(rng.uniform(0.3, 1.0)),
-        iris_size=float(rng.normal(0.405, 0.012)), neckline=float(rng.uniform(0.3, 4.5)),
+        iris_size=float(rng.normal(0.405, 0.012)), neckline=float(rng.uniform(0.3, 3.4)),
         lid_rest=float(np.clip(rng.normal(0.06, 0.05), 0.0, 0.15)), fringe=float(rng.uniform(6.7, 10.5)),
         stripes=float(rng.random() < 0.2),
         paint_seed=int(rng.integers(2**31)),

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mien.synth.assets import EYE_LEFT, EYE_RIGHT, load_hair, load_head
-from mien.synth.deformation import Deformer, fit_sphere
+from mien.synth.assets import load_hair, load_head
+from mien.synth.deformation import Deformer, Eyeball, Lids
 from mien.synth.framing import View, crop_framing, view_head, visible_landmarks
 from mien.synth.graphics import Stage, open_context
 from mien.synth.hair import hair_margin, torso_mesh
@@ -46,7 +46,8 @@ class _Prepared:
 
     scene: Scene
     base: np.ndarray
-    eyes: list[tuple[np.ndarray, float]]
+    eyes: tuple[Eyeball, Eyeball]
+    lids: Lids
     hair: tuple[Any, ...]
     torso: tuple[Any, ...]
 
@@ -137,14 +138,14 @@ class HeadRenderer:
         look = scene.person.appearance
         base = self._deformer.identify(scene.person.identity)
         self._stage.wear(*self._canvas.paint(look), hair_margin(self.head.rest, look.hair))
-        eyes = [fit_sphere(base[np.unique(self.head.triangles[kind])]) for kind in (EYE_LEFT, EYE_RIGHT)]
+        eyes = self._deformer.eyeballs(base)
         vertices, triangles, grid = torso_mesh(look.neckline)
         # Big heads sit on somewhat broader shoulders.
         broad = 1 + 0.35 * (np.ptp(base[:, 0]) / np.ptp(self.head.rest[:, 0]) - 1)
         shares = np.column_stack([np.zeros(len(grid)), np.clip(0.35 + 2.2 * grid[:, 1], 0, 1)])
         torso = self._stage.strand_array("cloth", vertices * np.array([broad, 1.0, 1.0]), triangles, grid, shares)
         hair = self._hair(look.hair.mesh, base - self.head.rest) if look.hair.mesh else ()
-        return _Prepared(scene, base, eyes, hair, torso)
+        return _Prepared(scene, base, eyes, self._deformer.fit_lids(base, look.lid_rest), hair, torso)
 
     def _hair(self, name: str, moved: np.ndarray) -> tuple[Any, ...]:
         """A hair mesh that follows the identity's displacement (V, 3) of the skin under it."""
@@ -162,7 +163,8 @@ class HeadRenderer:
         self, prepared: _Prepared, angles: np.ndarray, expression: np.ndarray, jitter: np.ndarray, *, steady: bool
     ) -> Frame:
         scene, light, lookup = prepared.scene, prepared.scene.light, self.head.landmarks
-        positions = self._deformer.express(prepared.base, expression, scene.person.appearance.lid_rest)
+        positions = self._deformer.express(prepared.base, expression, prepared.lids)
+        self._deformer.seat_eyes(positions, prepared.eyes)
         framed = (prepared.base[lookup], np.zeros(3)) if steady else (positions[lookup], angles)
         framing = crop_framing(scene, *framed, self.size).jittered(jitter, self.size)
         view = view_head(scene, positions[lookup], angles, framing, self.size)
@@ -194,8 +196,8 @@ class HeadRenderer:
         stage.set({"iris_colour": look.iris, "iris_size": look.iris_size, "lid_drop": 0.35 * blink})
         stage.set({"pupil_size": 0.17})
         turns = self._deformer.gaze(expression)
-        for name, (centre, radius), gaze in zip(("eye_left", "eye_right"), prepared.eyes, turns, strict=True):
-            stage.set({"centre": centre, "radius": radius, "gaze": gaze})
+        for name, eye, gaze in zip(("eye_left", "eye_right"), prepared.eyes, turns, strict=True):
+            stage.set({"centre": eye.centre, "gaze": gaze})
             stage.arrays[name].render()
         stage.set({"tint": look.brows.colour * 0.4, "thickness": 0.36 + 0.3 * look.makeup})
         stage.arrays["lash"].render()

@@ -145,7 +145,7 @@ EYE_FRAGMENT = (
     + """
 uniform vec3 centre, iris_colour;
 uniform mat3 gaze;           // rotates the straight-ahead eye to where it looks
-uniform float radius, iris_size, pupil_size, lid_drop;
+uniform float iris_size, pupil_size, lid_drop;
 uniform mat3 turn;
 void main() {
     vec3 direction = normalize(local - centre);
@@ -262,11 +262,12 @@ HAIR_VERTEX = (
 in vec3 in_position, in_normal, in_tangent;
 in vec2 in_uv;
 in float in_neck, in_depth;
-out vec3 position, normal, tangent, local;
+out vec3 position, normal, tangent, local, bulk;
 out vec2 uv;
 out float depth;
 void main() {
     position = pose(in_position, in_neck);
+    bulk = head_rotation * normalize(in_position - vec3(0.0, min(3.0, in_position.y), 0.0));
     normal = head_rotation * in_normal; tangent = head_rotation * in_tangent;
     uv = in_uv; local = in_position; depth = in_depth;
     gl_Position = project(position);
@@ -278,13 +279,15 @@ HAIR_FRAGMENT = (
     "#version 330\n"
     + _LIGHT
     + """
-in vec3 position, normal, tangent, local;
+in vec3 position, normal, tangent, local, bulk;
 in vec2 uv;
 in float depth;
 uniform vec3 tint;
 uniform float strands, sparse, fringe;
 void main() {
-    vec3 n = normalize(normal), v = normalize(vec3(0, 0, lens.x) - position);
+    vec3 v = normalize(vec3(0, 0, lens.x) - position);
+    // Cards are flat; hair as a whole is round.
+    vec3 n = normalize(normal * sign(dot(normal, bulk)) + 1.2 * bulk);
     if (dot(n, v) < 0.0) n = -n;
     float bend = uv.x + 0.004 * sin(uv.y * 9.0);
     float fine = hash(vec3(floor(bend * strands) * 1.37, 4.3, 1.9));
@@ -296,7 +299,7 @@ void main() {
     float edge = smoothstep(0.05, 0.6, abs(dot(n, v)));
     if (fine > 0.35 + edge + sparse) discard;
     vec3 t = normalize(tangent + 0.30 * (fine - 0.5) * n);
-    vec3 albedo = linear(tint * (0.72 + 0.35 * fine + 0.22 * wide));
+    vec3 albedo = linear(tint * (0.68 + 0.32 * fine + 0.20 * wide));
     float key = clamp((dot(n, key_direction) + 0.35) / 1.35, 0.0, 1.0);
     float rim = clamp(dot(n, rim_direction) + 0.2, 0.0, 1.0);
     float ao = mix(0.35, 1.0, depth);

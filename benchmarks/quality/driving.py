@@ -108,15 +108,18 @@ def identified(model: Reenactor, files: Sequence[Path]) -> dict[str, Identity]:
 
 
 def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
-    """Correlations of a driver (T) and its result (T); null where fewer than LEAST_FRAMES frames show both faces."""
-    both = driver.valid & result.valid
-    first, second = named_coordinates(driver), named_coordinates(result)
-    pairs = [torch.stack([values[name] for name in COORDINATES], 1) for values in (first, second)]
+    """Correlations of a driver (T) and its result (T); null where fewer than LEAST_FRAMES frames show both faces.
+
+    Whether the driver moves a coordinate is read from the driver alone.
+    """
+    first, second = (
+        torch.stack([named_coordinates(faces)[name] for name in COORDINATES], 1) for faces in (driver, result)
+    )
     correlation = Correlation()
-    correlation.update(*pairs, valid=both)
-    measurable = int(both.sum()) >= LEAST_FRAMES
-    r = correlation.result() if measurable else torch.full((len(COORDINATES),), math.nan)
-    spread = correlation.spread() if measurable else torch.full((2, len(COORDINATES)), math.nan)
+    correlation.update(first, second, valid=driver.valid & result.valid)
+    is_measurable = int((driver.valid & result.valid).sum()) >= LEAST_FRAMES
+    r = correlation.result() if is_measurable else torch.full((len(COORDINATES),), math.nan)
+    driver_std, result_std = _spread(first[driver.valid]), _spread(second[result.valid])
     return {
         "frames": len(driver),
         "driver_found": plain(driver.valid.double().mean()),
@@ -124,13 +127,17 @@ def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
         "coordinates": {
             name: {
                 "correlation": plain(r[i]),
-                "driver_std": plain(spread[0, i]),
-                "result_std": plain(spread[1, i]),
-                "is_driven": bool(spread[0, i] > MOVED[name]),
+                "driver_std": plain(driver_std[i]),
+                "result_std": plain(result_std[i]),
+                "is_driven": bool(driver_std[i] > MOVED[name]),
             }
             for i, name in enumerate(COORDINATES)
         },
     }
+
+
+def _spread(values: torch.Tensor) -> torch.Tensor:
+    return values.double().std(0, correction=0) if len(values) else torch.full((values.shape[1],), math.nan)
 
 
 def table_of(runs: Sequence[dict[str, Any]]) -> Table:

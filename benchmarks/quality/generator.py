@@ -29,6 +29,7 @@ from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.regressor import FaceRegressor
 
 MAX_COUNT = 2000
+LEAST_SHARE = 0.9  # of the set: with fewer faces found a distance is not comparable
 FACE_SHARE = 0.6  # of the picture's side: what the regressor is shown
 Features = Callable[[np.ndarray], torch.Tensor]
 
@@ -77,7 +78,8 @@ def main(settings: Settings) -> None:
     distances = {}
     for name, features in feature_nets(bundle, data).items():
         fitted = {key: gaussian_of(picture, features, settings) for key, picture in sets.items()}
-        distances[name] = {key: compared(fitted["renders"], fit) for key, fit in fitted.items() if key != "renders"}
+        least = LEAST_SHARE * settings.count
+        distances[name] = {k: compared(fitted["renders"], fit, least) for k, fit in fitted.items() if k != "renders"}
         CONSOLE.log(f"{name}: done")
     report(settings.name, settings, {"distances": distances}, table_of(distances, settings))
 
@@ -130,9 +132,9 @@ def gaussian_of(pictures: Callable[[int], np.ndarray], features: Features, setti
         return None
 
 
-def compared(renders: Gaussian | None, other: Gaussian | None) -> dict[str, float | None]:
-    """Distance of two Gaussians and the number of pictures behind the second; null without enough faces."""
-    if renders is None or other is None:
+def compared(renders: Gaussian | None, other: Gaussian | None, least: float) -> dict[str, float | None]:
+    """Distance of two Gaussians and the number of pictures behind the second; null where that is below `least`."""
+    if renders is None or other is None or other.count < least:
         return {"distance": None, "count": 0 if other is None else other.count}
     return {"distance": plain(frechet_distance(renders, other)), "count": other.count}
 
@@ -168,7 +170,7 @@ def table_of(distances: dict[str, dict[str, dict[str, float | None]]], settings:
     """One row per feature net and set."""
     table = Table(
         title="Generator: squared Fréchet distance to renders",
-        caption=f"{settings.count} pictures in each set; a set is smaller where no face was found.",
+        caption=f"{settings.count} pictures in each set; no distance with faces in fewer than {LEAST_SHARE:.0%} of them.",
     )
     for column in ("features", "set", "distance", "pictures"):
         table.add_column(column)

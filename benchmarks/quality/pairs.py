@@ -10,7 +10,7 @@ MediaPipe against the *true* parameters of the target. Beside it stand the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,10 @@ from mien.synth.dataset import RenderedHeads
 from mien.tracking.calibration import known_coefficients
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
+from mien.training.parts import load_identity
 
 COLUMNS = ("result", "copy", "truth")
+Recogniser = Callable[[Sequence[np.ndarray], FaceParams], torch.Tensor]
 ANGLES = ("yaw", "pitch", "roll")
 
 
@@ -60,6 +62,7 @@ class Settings:
         seed: of the draw of pairs.
         device: where the bundle runs; default the best there is.
         tracker: what the bundle measures faces with.
+        identity: folder of an `identity` run to measure identity with, beside the network of the data pack.
         name: name of the result files.
     """
 
@@ -70,6 +73,7 @@ class Settings:
     seed: int = 0
     device: str | None = None
     tracker: TrackerName = "embedded"
+    identity: Path | None = None
     name: str = "pairs"
 
 
@@ -105,15 +109,15 @@ def main(settings: Settings) -> None:
             tracker=MediaPipeTracker(data / "models" / "face_landmarker.task"), coordinates=mediapipe_coordinates(space)
         ),
     }
-    reid = ReidentificationNet(data)
+    recognisers = recognisers_of(settings, data)
     groups = {}
     for name, pairs in draw_pairs(heads, settings.pairs, np.random.default_rng(settings.seed)).items():
         group = reenact(model, heads, pairs, name)
         groups[name] = {"pairs": group.drawn, "reenacted": len(group.truth)}
         if len(group.truth):
-            groups[name] |= scores(group, judges, space, reid)
+            groups[name] |= scores(group, judges, space, recognisers)
         CONSOLE.log(f"{name} person: {len(group.truth)} of {group.drawn} pairs measured")
-    about = {"identity_net": ReidentificationNet.NAME, "coordinates": {k: j.coordinates for k, j in judges.items()}}
+    about = {"coordinates": {k: j.coordinates for k, j in judges.items()}}
     report(settings.name, settings, about | {"groups": groups}, table_of(groups))
 
 
@@ -168,7 +172,9 @@ def reenact(model: Reenactor, heads: RenderedHeads, pairs: Sequence[tuple[int, i
     return Group(pictures={k: list(v) for k, v in pictures.items()}, truth=heads.params(targets), drawn=len(pairs))
 
 
-def scores(group: Group, judges: Mapping[str, Judge], space: MotionSpace, reid: ReidentificationNet) -> dict[str, Any]:
+def scores(
+    group: Group, judges: Mapping[str, Judge], space: MotionSpace, recognisers: Mapping[str, Recogniser]
+) -> dict[str, Any]:
     """Everything that is measured on one group."""
     seen = {kind: enlarged(pictures) for kind, pictures in group.pictures.items()}
     faces = {judge: {k: measure(j.tracker, seen[k]) for k in seen} for judge, j in judges.items()}
@@ -176,10 +182,29 @@ def scores(group: Group, judges: Mapping[str, Judge], space: MotionSpace, reid: 
         judge: {kind: motion_errors(faces[judge][kind], group.truth, space, j.coordinates) for kind in COLUMNS}
         for judge, j in judges.items()
     }
+    found = {kind: faces["mediapipe"][kind].valid for kind in seen}
+    identity = {
+        name: identity_cosines({k: embed(seen[k], faces["mediapipe"][k]) for k in seen}, found)
+        for name, embed in recognisers.items()
+    }
     pictures = {"result against truth": ("result", "truth"), "copy against truth": ("copy", "truth")}
     pictures["inversion against source"] = ("inversion", "copy")
     quality = {name: picture_quality(group, *kinds) for name, kinds in pictures.items()}
-    return {"motion": motion, "identity": identity_cosines(reid, seen, faces["mediapipe"]), "picture": quality}
+    return {"motion": motion, "identity": identity, "picture": quality}
+
+
+def recognisers_of(settings: Settings, data: Path) -> dict[str, Recogniser]:
+    """Embeddings by name: the re-identification network, and the project's own if a run of it is given."""
+    found: dict[str, Recogniser] = {ReidentificationNet.NAME: ReidentificationNet(data).embed}
+    if settings.identity is not None:
+        net = load_identity(settings.identity)
+
+        @torch.no_grad()
+        def embed(pictures: Sequence[np.ndarray], faces: FaceParams) -> torch.Tensor:
+            return torch.cat([net(to_tensor(picture)) for picture in pictures])
+
+        found["own identity net"] = embed
+    return found
 
 
 def motion_errors(
@@ -202,14 +227,12 @@ def motion_errors(
     }
 
 
-def identity_cosines(
-    reid: ReidentificationNet, seen: Mapping[str, Sequence[np.ndarray]], faces: Mapping[str, FaceParams]
-) -> dict[str, Any]:
+def identity_cosines(embeddings: Mapping[str, torch.Tensor], valid: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Cosine to the source of the result, of the inversion, and of the true target (same person or a stranger)."""
-    own, cosines = reid.embed(seen["copy"], faces["copy"]), {}
+    cosines = {}
     for kind in ("result", "inversion", "truth"):
         metric = IdentityCosine()
-        metric.update(reid.embed(seen[kind], faces[kind]), own, faces[kind].valid & faces["copy"].valid)
+        metric.update(embeddings[kind], embeddings["copy"], valid[kind] & valid["copy"])
         try:
             summary = metric.result()
         except MienError:
@@ -231,7 +254,8 @@ def table_of(groups: Mapping[str, Any]) -> Table:
     """One row per group and measure; columns: result, copy of the source, the instrument on the true target."""
     table = Table(
         title="Pairs with known truth",
-        caption="copy: the source itself; truth: the true target frame, so the instrument's own error.",
+        caption="copy: the source itself; truth: the true target frame, so the instrument's own error. "
+        "Each mean is over the pictures in which a face is found.",
     )
     for column in ("pairs", "measure", *COLUMNS):
         table.add_column(column)
@@ -248,9 +272,12 @@ def _rows(name: str, group: Mapping[str, Any]) -> list[tuple[str, list[float | N
         rows += [(f"{a} (degrees), {judge}", [kinds[k]["angles_deg"][a] for k in COLUMNS]) for a in ANGLES]
         rows.append((f"expression (share of range), {judge}", [kinds[k]["expression"] for k in COLUMNS]))
         rows.append((f"faces found, {judge}", [kinds[k]["found"] for k in COLUMNS]))
-    cosines, pictures = group["identity"], group["picture"]
-    rows.append(("identity cosine to the source", [cosines["result"]["mean"], 1.0, cosines["truth"]["mean"]]))
-    rows.append(("identity cosine of the inversion", [cosines["inversion"]["mean"], None, None]))
+    pictures = group["picture"]
+    for net, cosines in group["identity"].items():
+        rows.append(
+            (f"identity cosine to the source, {net}", [cosines["result"]["mean"], 1.0, cosines["truth"]["mean"]])
+        )
+        rows.append((f"identity cosine of the inversion, {net}", [cosines["inversion"]["mean"], None, None]))
     if name == "same":
         for key in ("l1", "psnr", "ssim"):
             values = [pictures[f"{kind} against truth"][key] for kind in ("result", "copy")]

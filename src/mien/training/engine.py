@@ -116,6 +116,8 @@ class Run:
             while self.step < self.config.steps and (limit is None or time.monotonic() - self._started < limit):
                 yield self.step
                 self.step += 1
+                if self.step % self.config.record_every == 0:
+                    self._write_records()
                 if self.step % self.config.save_every == 0:
                     self.save()
         finally:
@@ -141,14 +143,18 @@ class Run:
     def record(self, **values: float | torch.Tensor) -> None:
         """Add scalars of this step; means are written to metrics.jsonl every `record_every` steps."""
         for name, value in values.items():
-            self._sums.setdefault(name, []).append(float(value.detach() if isinstance(value, torch.Tensor) else value))
-        if (self.step + 1) % self.config.record_every == 0 and self.fabric.global_rank == 0:
-            line = {"step": self.step + 1, "minutes": round(self.seconds / 60, 3)}
-            line |= {name: float(np.mean(v)) for name, v in self._sums.items()}
-            with open(self.config.out / "metrics.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in line.items()))
-            self._sums.clear()
+            number = value.detach() if isinstance(value, torch.Tensor) else value
+            self._sums.setdefault(name, []).append(float(number))
+
+    def _write_records(self) -> None:
+        if not self._sums or self.fabric.global_rank:
+            return
+        line = {"step": self.step, "minutes": round(self.seconds / 60, 3)}
+        line |= {name: float(np.mean(v)) for name, v in self._sums.items()}
+        with open(self.config.out / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        log.info("%s", "  ".join(f"{k} {v:.4g}" for k, v in line.items()))
+        self._sums.clear()
 
     def sample(self, name: str, rows: Iterable[torch.Tensor], columns: int) -> None:
         """Write a grid of pictures, each tensor (N, 3, S, S) in [−1, 1], as samples/NAME_STEP.png."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mien.errors import TrainingError
-from mien.face3d import FaceParams, MotionSpace, arkit_motion_space
+from mien.face3d import FaceParams, arkit_motion_space
 from mien.face3d.motion import Q_LIMIT
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator
@@ -41,7 +41,6 @@ class DirectionRecipe:
     lr: float = 1e-4
     weight_decay: float = 5e-4
     single_share: float = 0.5
-    ranges_from: int = 2048
     weights: dict[str, float] = field(
         default_factory=lambda: {"shape": 1.0, "eye": 1.0, "mouth": 1.0, "identity": 10.0, "perceptual": 10.0}
     )
@@ -49,27 +48,13 @@ class DirectionRecipe:
 
 PRESETS: dict[str, dict[str, object]] = {
     # two cores, under 2 minutes: runs, loss falls
-    "tiny": {"batch": 4, "ranges_from": 64},
+    "tiny": {"batch": 4},
     # two cores, about 15 minutes, from the autoencoder's directions
     "two-core": {},
     # one large GPU, the published schedule
     "accelerator": {"batch": 48, "lr": 4e-4},
 }
 STEPS = {"tiny": 20, "two-core": 3_000, "accelerator": 100_000}
-
-
-@torch.no_grad()
-def measure_ranges(generator: Generator, judges: Judges, motion: MotionSpace, count: int) -> MotionSpace:
-    """The space with its working ranges measured on samples: 1st and 99th percentile, never wider than the default."""
-    draws = torch.Generator().manual_seed(0)
-    values = []
-    for _ in range(0, count, 32):
-        z = torch.randn(32, generator.config.latent_dim, generator=draws).to(generator.const.device)
-        values.append(motion.read(judges.read(generator(z, noise="none"))))
-    low, high = torch.cat(values).float().quantile(torch.tensor([0.01, 0.99]).to(values[0]), dim=0).cpu()
-    ranges = torch.stack([low.maximum(motion.ranges[:, 0]), high.minimum(motion.ranges[:, 1])], 1)
-    narrow = ranges[:, 1] - ranges[:, 0] < 0.1 * (motion.ranges[:, 1] - motion.ranges[:, 0])
-    return motion.with_ranges(torch.where(narrow[:, None], motion.ranges, ranges))
 
 
 def wanted_motion(q_source: torch.Tensor, q_target: torch.Tensor, share: float, draws: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,109 @@
+"""Every recipe of generator, encoder, identity and directions: runs, learns, and continues exactly."""
+
+import json
+
+import pytest
+import torch
+
+from mien.errors import TrainingError
+from mien.tracking import save_tracker
+from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.training.engine import seeded
+from mien.training.parts import load_encoder, load_generator, load_weights
+from mien.training.recipes import autoencoder, direction, encoder, generator, identity
+
+TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16, "dim": 16, "batch": 4}
+
+
+def curve(run, name: str) -> list[float]:
+    lines = (run.config.out / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)[name] for line in lines]
+
+
+@pytest.fixture
+def trained(toy_heads, run_config, tmp_path):
+    """Folders of a small autoencoder and identity run, and of an untrained tracker."""
+    config = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, **TINY)
+    autoencoder.train(config, run_config("autoencoder", 2))
+    identity.train(identity.IdentityRecipe(data=toy_heads, resolution=32, embedding=8, batch=4), run_config("id", 1))
+    folder = tmp_path / "tracker"
+    folder.mkdir()
+    regressor = seeded(0, lambda: FaceRegressor(RegressorConfig(crop_px=32, widths=(8, 8, 8, 8), hidden=16)))
+    save_tracker(seeded(0, lambda: FaceDetector(DetectorConfig())), regressor, folder)
+    return {"generator": tmp_path / "autoencoder", "identity": tmp_path / "id", "tracker": folder}
+
+
+def test_autoencoder_learns_to_redraw(toy_heads, run_config):
+    config = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, **TINY)
+    run = autoencoder.train(config, run_config("learns", 24))
+    pixel = curve(run, "pixel")
+    assert sum(pixel[-5:]) < 0.8 * sum(pixel[:5])
+
+
+def test_autoencoder_continues_exactly_through_the_game(toy_heads, run_config, same_weights):
+    config = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=2, **TINY)
+    whole = autoencoder.train(config, run_config("whole", 5))
+    autoencoder.train(config, run_config("parts", 3))
+    same_weights(whole, autoencoder.train(config, run_config("parts", 5)))
+    assert load_generator(whole.config.out).config.resolution == 32
+
+
+def test_autoencoder_grows_from_half_the_resolution(toy_heads, run_config):
+    small = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, **{**TINY, "resolution": 16})
+    first = autoencoder.train(small, run_config("small", 2))
+    large = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, start=first.config.out, **TINY)
+    nets = autoencoder.build(large)
+    stored = load_weights(first.config.out, "generator")
+    assert torch.equal(nets.generator.convs[2].weight, stored["convs.2.weight"])
+    assert nets.generator.config.resolution == 32
+    with pytest.raises(TrainingError, match="not a run of"):
+        autoencoder.build(autoencoder.AutoencoderConfig(**{**vars(large), "dim": 8}))
+
+
+def test_generator_continues_exactly(toy_heads, run_config, same_weights):
+    config = generator.GeneratorRecipe(data=toy_heads, path_every=2, r1_every=2, noise=False, **TINY)
+    whole = generator.train(config, run_config("whole", 5))
+    generator.train(config, run_config("parts", 2))
+    same_weights(whole, generator.train(config, run_config("parts", 5)))
+    assert all(value == value for value in curve(whole, "fool"))
+
+
+def test_identity_net_learns_the_people(toy_heads, run_config):
+    config = identity.IdentityRecipe(data=toy_heads, resolution=32, embedding=16, batch=12, margin=0.0)
+    run = identity.train(config, run_config("identity", 25))
+    loss = curve(run, "loss")
+    assert sum(loss[-5:]) < 0.9 * sum(loss[:5])
+
+
+def test_encoder_inverts_better_after_training(toy_heads, run_config, trained):
+    config = encoder.EncoderRecipe(
+        **trained, data=toy_heads, start=trained["generator"], photographs=0.0, resolution=32, batch=4
+    )
+    run = encoder.train(config, run_config("encoder", 20))
+    pixel = curve(run, "pixel")
+    assert sum(pixel[-4:]) < sum(pixel[:4])
+    before, after = load_weights(trained["generator"], "generator"), load_generator(trained["generator"]).state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before), "the generator is frozen"
+    assert load_encoder(run.config.out).config.num_rows == 8
+
+
+def test_directions_train_alone(data_pack, run_config, trained, same_weights):
+    config = direction.DirectionRecipe(**trained, start=trained["generator"], batch=4)
+    whole = direction.train(config, run_config("whole", 4))
+    direction.train(config, run_config("parts", 2))
+    same_weights(whole, direction.train(config, run_config("parts", 4)))
+    start = load_weights(trained["generator"], "directions")["linear.weight"]
+    assert not torch.equal(start, load_weights(whole.config.out, "directions")["linear.weight"])
+
+
+def test_half_the_batch_moves_one_coordinate():
+    source, target = torch.zeros(8, 5), torch.ones(8, 5)
+    wanted = direction.wanted_motion(source, target, 0.5, torch.Generator().manual_seed(0))
+    assert ((wanted[:4] != 0).sum(1) == 1).all() and torch.equal(wanted[4:], target[4:])
+
+
+def test_runs_that_are_not_there(tmp_path, toy_heads, run_config):
+    missing = tmp_path / "nothing"
+    with pytest.raises(TrainingError, match=r"networks\.json is missing"):
+        load_generator(missing)

@@ -170,7 +170,7 @@ def table_of(distances: dict[str, dict[str, dict[str, float | None]]], settings:
     """One row per feature net and set."""
     table = Table(
         title="Generator: squared Fréchet distance to renders",
-        caption=f"{settings.count} pictures in each set; no distance with faces in fewer than {LEAST_SHARE:.0%} of them.",
+        caption=f"{settings.count} pictures in each set; no distance with faces in under {LEAST_SHARE:.0%} of them.",
     )
     for column in ("features", "set", "distance", "pictures"):
         table.add_column(column)

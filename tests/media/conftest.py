@@ -32,6 +32,7 @@ def make_clip(tmp_path: Path) -> ClipMaker:
         rotation: float = 0.0,
         audio: str | None = None,
         reordered: bool = True,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> Path:
         path = tmp_path / name
         with av.open(
@@ -41,6 +42,7 @@ def make_clip(tmp_path: Path) -> ClipMaker:
             stream.height, stream.width, stream.pix_fmt = *size, "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
             stream.codec_context.time_base = time_base
             stream.codec_context.max_b_frames = 2 if reordered and not name.endswith(".avi") else 0
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
             if rotation:
                 stream.set_display_rotation(rotation)
             sound = (

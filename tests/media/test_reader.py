@@ -41,6 +41,11 @@ def test_odd_sizes(make_clip):
     assert next(iter(read_video(make_clip(size=(47, 63))))).image.shape == (47, 63, 3)
 
 
+def test_pixels_are_made_square(make_clip):
+    video = read_video(make_clip(pixel_aspect=Fraction(2)))
+    assert video.info.size == next(iter(video)).image.shape[:2] == (48, 128)
+
+
 @pytest.mark.parametrize(("degrees", "corner"), [(90.0, (-1, 0)), (-90.0, (0, -1)), (180.0, (-1, -1))])
 def test_rotation_metadata_is_applied(make_clip, degrees, corner):
     """The mark at the top left of the stored picture is found where the display matrix sends it."""
@@ -80,7 +85,7 @@ def test_no_video_stream(tmp_path, make_clip):
         probe_video(path)
 
 
-@pytest.mark.parametrize("name", ["cut.mp4", "cut.avi", "cut.mkv"])
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mov", "cut.avi", "cut.mkv"])
 def test_a_file_cut_short_is_refused_at_once(make_clip, name):
     path = make_clip(name, pts=range(40))
     data = path.read_bytes()

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from mien.checkpoints import save_bundle
+from mien.checkpoints import TrackerNetworks, save_bundle
 from mien.errors import BundleError, DeviceError, ImageError, InputError, NoFaceError
 from mien.face3d.params import FaceParams
 from mien.images import to_uint8
 from mien.pipelines import Reenactor, load
+from mien.tracking import Box, EmbeddedTracker
+from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
 
 @pytest.fixture
@@ -93,6 +96,17 @@ def test_load_by_path(fakes, tmp_path, source):
     assert model.drive(model.identify(source), source).dtype == np.uint8
     with pytest.raises(DeviceError):
         load(folder, device="abacus")
+
+
+def test_the_bundles_own_tracker_is_used(fakes, tmp_path, source):
+    """Untrained, it finds nothing or something; what matters is that it runs from the stored weights."""
+    regressor = RegressorConfig(crop_px=16, widths=(4, 4, 4, 4), squeeze=2, hidden=4)
+    networks = TrackerNetworks(FaceDetector(DetectorConfig()), FaceRegressor(regressor))
+    model = load(save_bundle(dataclasses.replace(fakes.random_bundle(), tracker=networks), tmp_path / "b"), "cpu")
+    assert isinstance(model.tracker, EmbeddedTracker) and isinstance(model.tracker.find(source), list)
+    box = Box(40, 10, 72, 42)
+    direct = EmbeddedTracker(*networks).estimate([source], [box])
+    torch.testing.assert_close(model.tracker.estimate([source], [box]).angles, direct.angles, atol=1e-2, rtol=0)
 
 
 def test_random_draws_are_left_alone(model, source):

@@ -79,5 +79,6 @@ def run(words: Sequence[str]) -> None:
     total = sum(report.seconds.values()) or 1.0
     shares = ", ".join(f"{stage} {100 * seconds / total:.0f} %" for stage, seconds in report.seconds.items())
     missing = f", {report.num_missing} without a face" if report.num_missing else ""
+    noun = "frame" if report.num_frames == 1 else "frames"
     speed = f"{report.frames_per_second:.1f} frames/s on {model.device}"
-    say(f"{report.output}: {report.num_frames} frames{missing}, {speed} ({shares})")
+    say(f"{report.output}: {report.num_frames} {noun}{missing}, {speed} ({shares})")

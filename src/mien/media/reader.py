@@ -128,6 +128,8 @@ def _opened(path: Path) -> InputContainer:
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    if not container.streams:
+        raise MediaError(f"{path}: nothing can be read from this file; it may be cut short")
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:

@@ -56,13 +56,20 @@ def test_an_unsure_network_gives_invalid_faces(networks, pictures):
     assert not params.valid.any() and (params.score < 0.01).all()
 
 
-def test_find_scales_boxes_back(networks):
+def test_what_is_found_lies_in_the_picture_and_the_regressor_may_refuse_it(networks):
     detector, regressor = networks
     with torch.no_grad():
         detector.output.weight.zero_()
         detector.output.bias.copy_(torch.tensor([8.0, 0.0, 0.0, 0.0]))
-    boxes = EmbeddedTracker(detector, regressor).find(np.zeros((512, 256, 3), np.uint8))
-    assert boxes and all(box.side == pytest.approx(64.0) for box in boxes)
+        regressor.output.bias[-1] = 20.0
+    picture = np.zeros((512, 256, 3), np.uint8)
+    boxes = EmbeddedTracker(detector, regressor).find(picture)
+    assert boxes and all(0 < box.centre[0] < 256 and 0 < box.centre[1] < 512 for box in boxes)
+    assert all(32 < box.side < 128 for box in boxes)  # the maps say 32 pixels in a picture of half the size
+    assert [box.area for box in boxes] == sorted((box.area for box in boxes), reverse=True)
+    with torch.no_grad():
+        regressor.output.bias[-1] = -20.0
+    assert EmbeddedTracker(detector, regressor).find(picture) == []
 
 
 def test_nothing_in_nothing_out(networks, pictures):

@@ -81,10 +81,10 @@ def test_roll_of_the_angles_follows_the_tilt_of_the_points(face_points):
 
 def test_scenes_repeat_and_mark_the_faces(face_points):
     material = OneFace(face_points)
-    pictures, boxes = draw_scenes([material], [1.0], 96, 12, seed=3)
-    again, boxes_again = draw_scenes([material], [1.0], 96, 12, seed=3)
+    pictures, boxes = draw_scenes([material], [1.0], 96, 30, seed=3)
+    again, boxes_again = draw_scenes([material], [1.0], 96, 30, seed=3)
     assert np.array_equal(pictures, again) and boxes == boxes_again
-    assert pictures.shape == (12, 96, 96, 3) and pictures.dtype == np.uint8
+    assert pictures.shape == (30, 96, 96, 3) and pictures.dtype == np.uint8
     assert any(boxes) and not all(boxes)
     for box in (box for faces in boxes for box in faces):
         assert 10 < box.side < 110 and (box.centre >= 0).all() and (box.centre < 96).all()

@@ -14,9 +14,9 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         rng: source of all choices.
     """
     picture = shift_colours(picture, rng)
-    if rng.random() < 0.35:
-        picture = _lower_resolution(picture, rng)
     if rng.random() < 0.25:
+        picture = _lower_resolution(picture, rng)
+    if rng.random() < 0.2:
         picture = _blur(picture, rng)
     if rng.random() < 0.35:
         picture = _add_noise(picture, rng)
@@ -64,7 +64,7 @@ def occlude(picture: np.ndarray, rng: np.random.Generator, texture: np.ndarray |
 
 def _lower_resolution(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = picture.shape[:2]
-    factor = rng.uniform(0.3, 0.8)
+    factor = rng.uniform(0.4, 0.85)
     small = cv2.resize(
         picture, (max(int(width * factor), 8), max(int(height * factor), 8)), interpolation=cv2.INTER_AREA
     )

@@ -19,7 +19,7 @@ SCORES_AT_WEIGHTS: dict[str, tuple[float, float, float, float, float]] = {
     "browDown": (0.02, 0.20, 0.40, 0.55, 0.70),
     "browInnerUp": (0.02, 0.30, 0.55, 0.72, 0.87),
     "browOuterUp": (0.02, 0.30, 0.55, 0.75, 0.90),
-    "eyeBlink": (0.03, 0.16, 0.28, 0.42, 0.55),
+    "eyeBlink": (0.02, 0.18, 0.30, 0.42, 0.55),
     "eyeLookDown": (0.15, 0.42, 0.60, 0.70, 0.80),
     "eyeLookIn": (0.03, 0.18, 0.32, 0.45, 0.60),
     "eyeLookOut": (0.06, 0.25, 0.45, 0.60, 0.75),

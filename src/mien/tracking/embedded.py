@@ -19,13 +19,13 @@ from mien.face3d.params import FaceParams
 from mien.geometry import apply_affine
 from mien.images import to_tensor
 from mien.tracking.detector import DetectorConfig, FaceDetector, boxes_from_maps
-from mien.tracking.framing import crop_matrix, turned_angles, upright_frame
+from mien.tracking.framing import box_from_landmarks, crop_matrix, turned_angles, upright_frame
 from mien.tracking.layers import folded
 from mien.tracking.protocol import Box, checked_picture, merge_boxes
 from mien.tracking.regressor import FaceReading, FaceRegressor, RegressorConfig
 
 FIND_SIDES_PX = (256, 448)
-FIND_THRESHOLD = 0.4
+FIND_THRESHOLD = 0.3
 PRESENT_THRESHOLD = 0.5
 TRACKER_VERSION = 1
 
@@ -49,10 +49,13 @@ class EmbeddedTracker:
         self._regressor = folded(regressor).to(self.device)
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Faces from about 1/25 of the longer side upwards, largest first; a finer look when the first finds none."""
+        """Faces from about 1/25 of the longer side upwards, largest first; a finer look when the first finds none.
+
+        The regressor has the last word: it drops what is no face and puts the box where the landmarks are.
+        """
         image = checked_picture(image)
         for side in FIND_SIDES_PX:
-            boxes = self._find_at(image, side)
+            boxes = self._confirmed(image, self._find_at(image, side))
             if boxes or max(image.shape[:2]) <= side:
                 return boxes
         return []
@@ -78,6 +81,11 @@ class EmbeddedTracker:
             valid=score >= PRESENT_THRESHOLD,
             score=score,
         )
+
+    def _confirmed(self, image: np.ndarray, candidates: Sequence[Box]) -> list[Box]:
+        params = self.estimate([image] * len(candidates), candidates)
+        points = params.landmarks.numpy()
+        return merge_boxes([box_from_landmarks(points[i], float(params.score[i])) for i in np.flatnonzero(params.valid)])
 
     def _find_at(self, image: np.ndarray, side: int) -> list[Box]:
         height, width = image.shape[:2]

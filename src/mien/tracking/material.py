@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,8 @@ from mien.face3d.params import FaceParams
 from mien.geometry import angles_from_rotation
 from mien.images import read_image
 from mien.tracking.calibration import known_coefficients, to_ict_scale
-from mien.tracking.mediapipe import params_from_mediapipe
+from mien.tracking.mediapipe import landmarks_from_points, params_from_mediapipe
+from mien.tracking.reshaping import load_head_table, random_change, reshape_face
 from mien.tracking.samples import LabelledFace
 
 DATA_VARIABLE = "MIEN_DATA"
@@ -55,13 +55,22 @@ class LabelledPictures:
         pictures: uint8 (H, W, 3), possibly shared by several faces.
         owner: for each face, the index of its picture.
         params: the faces; landmarks in pixels of their pictures.
+        points: (faces, 478, 3) MediaPipe's points in the same pixels.
         scales: resolutions kept, as fractions of the original; one is drawn at every use.
+        known: (faces, 51) how much each coefficient counts; None: as far as MediaPipe's scores can be believed.
     """
 
     def __init__(
-        self, pictures: Sequence[np.ndarray], owner: Sequence[int], params: FaceParams, scales: Sequence[float] = (1.0,)
+        self,
+        pictures: Sequence[np.ndarray],
+        owner: Sequence[int],
+        params: FaceParams,
+        points: np.ndarray,
+        scales: Sequence[float] = (1.0,),
+        known: np.ndarray | None = None,
     ) -> None:
         self.params = params
+        self.points = points
         self.pictures = list(pictures)
         self.owner = list(owner)
         self._faces_of = [[i for i, o in enumerate(self.owner) if o == p] for p in range(len(self.pictures))]
@@ -70,14 +79,19 @@ class LabelledPictures:
         self._landmarks = params.landmarks.numpy().astype(np.float64)
         self._angles = params.angles.numpy().astype(np.float64)
         self._expression = params.expression.numpy().astype(np.float64)
-        self._known = known_coefficients()
+        self._known = np.tile(known_coefficients(), (len(self.owner), 1)) if known is None else known
 
     def __len__(self) -> int:
         return len(self.owner)
 
-    def face(self, index: int, rng: np.random.Generator) -> LabelledFace:
-        """One face at one of the kept resolutions."""
-        level = int(rng.integers(len(self._levels)))
+    @property
+    def first_scale(self) -> float:
+        """The first kept resolution, as a fraction of the original."""
+        return self._scales[0]
+
+    def face(self, index: int, rng: np.random.Generator, level: int | None = None) -> LabelledFace:
+        """One face at a given or at a random one of the kept resolutions."""
+        level = int(rng.integers(len(self._levels))) if level is None else level
         points = (self._landmarks + 0.5) * self._scales[level] - 0.5
         same = [i for i in self._faces_of[self.owner[index]] if i != index]
         return LabelledFace(
@@ -86,7 +100,7 @@ class LabelledPictures:
             angles=self._angles[index],
             expression=self._expression[index],
             trust=_REAL_TRUST,
-            known=self._known,
+            known=self._known[index],
             companions=tuple(points[i] for i in same),
         )
 
@@ -128,15 +142,11 @@ def angles_from_points(points: np.ndarray, head: Path) -> np.ndarray:
         points: (B, 478, 3) with x right, y down, z away from the viewer, all in pixels.
         head: folder with ict_facekit.npz and mediapipe_to_ict.json.
     """
-    table = json.loads((head / "mediapipe_to_ict.json").read_text())
-    spread = np.array([table["spread_cm"][key] for key in table["vertex"]])
-    with np.load(head / "ict_facekit.npz") as model:
-        shape = model["neutral"][list(table["vertex"].values())].astype(np.float64)
-    weight = ((shape[:, 1] > -1.5) & (spread < 0.35)) / (
-        1 + (spread / 0.25) ** 2
-    )  # brows, eyes, nose: what stays rigid
+    table = load_head_table(head)
+    shape, spread = table.shape, table.spread
+    weight = ((shape[:, 1] > -1.5) & (spread < 0.35)) / (1 + (spread / 0.25) ** 2)  # brows, eyes, nose: what is rigid
     weight /= weight.sum()
-    seen = points[:, [int(key) for key in table["vertex"]]] * (1.0, -1.0, -1.0)
+    seen = points[:, table.index] * (1.0, -1.0, -1.0)
     seen = seen - np.einsum("v,bvc->bc", weight, seen)[:, None]
     covariance = np.einsum("v,vi,bvj->bij", weight, shape - weight @ shape, seen)
     left, _, right = np.linalg.svd(covariance)
@@ -155,7 +165,7 @@ def load_photographs(part: Part, folder: str | os.PathLike[str] | None = None) -
         folder: the data pack, see `data_folder`.
     """
     root = data_folder(folder) / "faces"
-    pictures, params = [], []
+    pictures, params, points = [], [], []
     for name in ("portraits_cc0", "london_ccby"):
         labels = np.load(root / name / "labels.npz")
         files = labels["files"].astype(str)
@@ -164,10 +174,10 @@ def load_photographs(part: Part, folder: str | os.PathLike[str] | None = None) -
         is_held_out = held_out(len(people))[np.searchsorted(people, person)]
         wanted = labels["found"] & {"train": ~is_held_out, "held_out": is_held_out, "all": is_held_out | True}[part]
         pictures += [read_image(root / name / file) for file in files[wanted]]
-        points = labels["landmarks"][wanted] - 0.5
-        params.append(labelled_params(points, labels["blendshapes"][wanted], labels["transforms"][wanted], folder))
+        points.append(labels["landmarks"][wanted] - (0.5, 0.5, 0))
+        params.append(labelled_params(points[-1], labels["blendshapes"][wanted], labels["transforms"][wanted], folder))
     together = FaceParams.cat(params)
-    return LabelledPictures(pictures, range(len(pictures)), together, scales=(0.5, 0.25))
+    return LabelledPictures(pictures, range(len(pictures)), together, np.concatenate(points), scales=(0.5, 0.25))
 
 
 def load_clip(name: str, part: Part, folder: str | os.PathLike[str] | None = None) -> LabelledPictures:
@@ -187,9 +197,47 @@ def load_clip(name: str, part: Part, folder: str | os.PathLike[str] | None = Non
     rows = [(frame, face) for frame in wanted for face in range(faces) if labels["found"][frame, face]]
     index = tuple(np.array(rows).T)
     points, scores, transforms = (labels[key][index] for key in ("landmarks", "blendshapes", "transforms"))
-    params = labelled_params(points - 0.5, scores, transforms, folder)
+    points = points - (0.5, 0.5, 0)
     owner = [frame - wanted[0] for frame, _ in rows]
-    return LabelledPictures([frames[i] for i in wanted], owner, params)
+    params = labelled_params(points, scores, transforms, folder)
+    return LabelledPictures([frames[i] for i in wanted], owner, params, points)
+
+
+def reshaped(
+    faces: LabelledPictures, copies: int, seed: int, every: int = 1, folder: str | os.PathLike[str] | None = None
+) -> LabelledPictures:
+    """The same faces with other expressions, each alone in a picture of its own (`mien.tracking.reshaping`).
+
+    Args:
+        faces: photographs or a clip; photographs are reduced to their first kept resolution.
+        copies: random changes of each face.
+        seed: of the changes.
+        every: take every so many faces.
+        folder: the data pack, see `data_folder`.
+    """
+    table = load_head_table(data_folder(folder) / "head", with_expression=True)
+    rng = np.random.default_rng(seed)
+    chosen = np.repeat(np.arange(0, len(faces), every), copies)
+    pictures, points, expressions, known = [], [], [], []
+    for i in chosen:
+        scale = faces.first_scale
+        before = (faces.points[i] + (0.5, 0.5, 0)) * scale - (0.5, 0.5, 0)
+        expression = faces.params.expression[i].double().numpy()
+        change = random_change(expression, rng)
+        picture = faces.face(int(i), np.random.default_rng(0), level=0).picture
+        warped, moved = reshape_face(
+            picture, before, faces.params.angles[i].double().numpy(), expression, change, table
+        )
+        pictures.append(warped)
+        points.append(moved)
+        expressions.append(expression + change)
+        known.append(np.maximum(known_coefficients(), 0.7 * (change > 0.05)))
+    params = replace(
+        faces.params[torch.from_numpy(chosen)],
+        expression=torch.from_numpy(np.stack(expressions)).float(),
+        landmarks=landmarks_from_points(np.stack(points)),
+    )
+    return LabelledPictures(pictures, range(len(pictures)), params, np.stack(points), known=np.stack(known))
 
 
 def read_frames(path: Path) -> list[np.ndarray]:

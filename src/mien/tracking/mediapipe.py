@@ -62,7 +62,6 @@ def params_from_mediapipe(points: np.ndarray, scores: np.ndarray, transforms: np
         scores: (B, 52) blendshape scores, the first one `_neutral`.
         transforms: (B, 4, 4) facial transformation matrices.
     """
-    pairs = points[:, LANDMARKS_68, :2]
     rotation = transforms[:, :3, :3]
     yaw = np.arctan2(rotation[:, 0, 2], rotation[:, 2, 2])
     pitch = np.arcsin(np.clip(rotation[:, 1, 2], -1, 1))
@@ -71,10 +70,15 @@ def params_from_mediapipe(points: np.ndarray, scores: np.ndarray, transforms: np
     return FaceParams(
         angles=torch.from_numpy(np.stack([yaw, pitch, roll], 1)).float(),
         expression=torch.from_numpy(np.ascontiguousarray(scores[:, 1:])).float(),
-        landmarks=torch.from_numpy(pairs.mean(2)).float(),
+        landmarks=landmarks_from_points(points),
         valid=torch.ones(count, dtype=torch.bool),
         score=torch.ones(count),
     )
+
+
+def landmarks_from_points(points: np.ndarray) -> torch.Tensor:
+    """(B, 478, 2 or more) points of MediaPipe → (B, 68, 2) Multi-PIE landmarks."""
+    return torch.from_numpy(points[:, LANDMARKS_68, :2].mean(2)).float()
 
 
 class MediaPipeTracker:

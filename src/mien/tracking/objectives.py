@@ -12,6 +12,7 @@ from mien.tracking.regressor import FaceReading
 from mien.tracking.samples import CropBatch
 
 _EMPHASIS = {"jawOpen": 4.0, "mouthSmile": 3.0, "eyeBlink": 3.0, "eyeLook": 1.5, "brow": 1.5, "mouth": 1.2}
+_UPPER, _LOWER = (37, 38, 43, 44, 61, 62, 63), (41, 40, 47, 46, 67, 66, 65)
 _EYE_POINTS = slice(36, 48)
 _MOUTH_POINTS = slice(48, 68)
 
@@ -21,11 +22,17 @@ def _emphasis() -> torch.Tensor:
     return torch.tensor(weights) / (sum(weights) / len(weights))
 
 
+def _openings(landmarks: torch.Tensor) -> torch.Tensor:
+    """(B, 7, 2) vectors from upper to lower lids and inner lips."""
+    return landmarks[:, _LOWER] - landmarks[:, _UPPER]
+
+
 def regressor_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.Tensor]:
     """Scalar losses, already weighted against each other; their sum is what to descend.
 
-    Landmarks and angles by absolute error, expression by absolute error plus cross-entropy, presence by cross-entropy;
-    each face counts as far as its labels are trusted.
+    Landmarks, the openings of lids and lips, and angles by absolute error, expression and presence by cross-entropy (an
+    absolute error would settle on the median, and the median of most coefficients is zero); each face counts as far as
+    its labels are trusted.
 
     Args:
         reading: of the batch's crops.
@@ -36,14 +43,15 @@ def regressor_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.
     importance[_EYE_POINTS], importance[_MOUTH_POINTS], importance[:17] = 2.0, 1.5, 0.5
     distance = (reading.landmarks - batch.landmarks).abs().sum(-1) * importance
     turn = (reading.angles - batch.angles).abs().sum(1)
-    missed = (reading.expression.sigmoid() - batch.expression).abs()
+    gap = _openings(reading.landmarks) - _openings(batch.landmarks)
     surprise = F.binary_cross_entropy_with_logits(reading.expression, batch.expression, reduction="none")
     coefficient = batch.known * _emphasis().to(batch.known)
     faces = batch.presence.sum().clamp(min=1)
     return {
         "landmarks": 4.0 * (distance.mean(1) * trust_points).sum() / faces,
         "angles": 2.0 * (turn * trust_angles).sum() / faces,
-        "expression": (((missed + 0.5 * surprise) * coefficient).mean(1) * trust_expression).sum() * 3.0 / faces,
+        "openings": 4.0 * (gap.abs().mean((1, 2)) * trust_points).sum() / faces,
+        "expression": 10.0 * ((surprise * coefficient).mean(1) * trust_expression).sum() / faces,
         "presence": 0.5 * F.binary_cross_entropy_with_logits(reading.presence, batch.presence),
     }
 

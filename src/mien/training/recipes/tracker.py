@@ -2,7 +2,8 @@
 
 Renders bring what no annotator can: exact angles, landmarks behind the head, and every coefficient of the expression.
 Photographs and clips of the data pack bring real skin and cameras; their labels are moved to the renders' scale
-(`mien.tracking.calibration`). A fifth of everything real is never trained on (`mien.tracking.material`).
+(`mien.tracking.calibration`), and copies with opened mouths and closed eyes are made of them
+(`mien.tracking.reshaping`). A fifth of everything real is never trained on (`mien.tracking.material`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from mien.errors import MissingDataError, TrainingError
@@ -22,7 +25,7 @@ from mien.images import to_tensor
 from mien.synth.dataset import RenderedHeads
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.embedded import save_tracker
-from mien.tracking.material import CLIPS, data_folder, load_clip, load_photographs
+from mien.tracking.material import CLIPS, data_folder, load_clip, load_photographs, reshaped
 from mien.tracking.objectives import detector_losses, regressor_losses
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops
@@ -39,6 +42,7 @@ class TrackerConfig:
 
     Attributes:
         data: folder of rendered heads (`mien render`); None trains on photographs alone.
+        start: folder of a trained tracker of the same size to continue from; None starts from zero.
         real: whether photographs and clips of the data pack are used.
         crops, scenes: pictures per step for the regressor and for the detector, over all processes.
         scene_px: side of the detector's training pictures, a multiple of 32.
@@ -48,6 +52,7 @@ class TrackerConfig:
     """
 
     data: Path | None = None
+    start: Path | None = None
     real: bool = True
     crops: int = 32
     scenes: int = 6
@@ -119,7 +124,7 @@ def held_out_people(heads: RenderedHeads) -> np.ndarray:
 
 
 def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]:
-    """Training material and how often each kind is used: as many renders as photographs and clips together.
+    """Training material and how often each kind is used: renders 40 %, photographs and clips the rest.
 
     Raises:
         TrainingError: nothing to train on.
@@ -133,12 +138,14 @@ def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]
             if config.data is None:
                 raise
         else:
-            materials += [load_photographs("train", folder), *(load_clip(name, "train", folder) for name in CLIPS)]
-            shares += [0.30, 0.12, 0.10]
+            photographs, *clips = load_photographs("train", folder), *(load_clip(n, "train", folder) for n in CLIPS)
+            altered = [reshaped(photographs, 4, 1, folder=folder), *(reshaped(c, 2, 2, 4, folder) for c in clips)]
+            materials += [photographs, *clips, *altered]
+            shares += [0.18, 0.09, 0.07, 0.20, 0.03, 0.03]
     if config.data is not None:
         heads = RenderedHeads(config.data)
         materials.append(RenderedMaterial(heads, np.flatnonzero(~held_out_people(heads))))
-        shares.append(0.48)
+        shares.append(0.40)
     if not materials:
         raise TrainingError("the tracker needs rendered heads (data) or photographs (real)")
     return materials, shares
@@ -160,6 +167,24 @@ def mean_landmarks(materials: list[Material], shares: list[float], crop_px: int)
     """(68, 2) average points of sample crops, where the regressor starts."""
     batch = draw_crops(materials, shares, crop_px, 128, seed=0)
     return batch.landmarks[batch.presence > 0].mean(0)
+
+
+def build(config: TrackerConfig, mean: torch.Tensor) -> TrackerNetworks:
+    """New networks, or those of `config.start`.
+
+    Raises:
+        TrainingError: `start` holds no tracker of this size.
+    """
+    networks = TrackerNetworks(config, mean)
+    if config.start is not None:
+        try:
+            weights = load_file(config.start / "tracker.safetensors")
+            missing, unknown = networks.load_state_dict(weights, strict=False)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise TrainingError(f"{config.start}: no tracker of this size there ({error})") from error
+        if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
+            raise TrainingError(f"{config.start}: not a tracker this recipe has written")
+    return networks
 
 
 def rate(step: int, config: TrackerConfig, steps: int) -> float:
@@ -199,7 +224,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     pool = gather_material(config)
     crop_px = RegressorConfig().crop_px
     mean = mean_landmarks(*pool, crop_px)
-    nets = seeded(run_config.seed, lambda: TrackerNetworks(config, mean))
+    nets = seeded(run_config.seed, lambda: build(config, mean))
     nets = nets.to(run.fabric.device, memory_format=torch.channels_last)
     average = Ema(nets, config.ema_images)
     smooth = cast(TrackerNetworks, average.model)

@@ -38,12 +38,6 @@ def test_pairs_share_a_scene_and_differ():
     assert set(sources) == set(targets) == set(range(12))
 
 
-def test_still_share_repeats_the_frame():
-    pairs = FramePairs(Toy(), arkit_motion_space(), 8)
-    batch = pairs.draw(torch.zeros(50).long(), torch.Generator().manual_seed(0), still_share=1.0)
-    assert numbers(batch.source) == numbers(batch.target)
-
-
 def test_weights_have_mean_one_and_favour_eyes():
     weights = FramePairs(Toy(), arkit_motion_space(), 8).weights(torch.tensor([0]))
     assert abs(float(weights.mean()) - 1) < 1e-6

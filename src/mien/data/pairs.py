@@ -74,14 +74,13 @@ class FramePairs:
         maps = shrink_to(self._region_weights[regions][:, None], self.resolution)
         return maps / maps.mean((1, 2, 3), keepdim=True)
 
-    def draw(self, scenes: torch.Tensor, generator: torch.Generator, still_share: float = 0.0) -> PairBatch:
-        """Two frames of each scene; a `still_share` of the pairs shows the same frame twice."""
+    def draw(self, scenes: torch.Tensor, generator: torch.Generator) -> PairBatch:
+        """Two different frames of each scene; a scene of one frame shows it twice."""
         count = len(scenes)
         first = torch.from_numpy(self._first)[scenes]
         size = torch.from_numpy(self._first)[scenes + 1] - first
         a = (torch.rand(count, generator=generator) * size).long()
         step = 1 + (torch.rand(count, generator=generator) * (size - 1)).long()
-        step[torch.rand(count, generator=generator) < still_share] = 0
         b = (a + step) % size
         order = torch.from_numpy(self._order)
         source, target = order[first + a], order[first + b]

@@ -70,5 +70,5 @@ def load_ict(path: str | os.PathLike[str] | None = None, step: int = 8) -> Shape
         shapes = stored["expression_q"][:, kept].astype(np.float32) * stored["expression_scale"][:, None, None]
         expression = np.tensordot(to_arkit, shapes, 1)
         mean, landmarks = stored["neutral"][kept], np.searchsorted(kept, stored["landmarks68"])
-    tensors = (torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (mean, identity, expression))
-    return ShapeModel(*tensors, torch.from_numpy(landmarks))
+    tensors = [torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (mean, identity, expression)]
+    return ShapeModel(tensors[0], tensors[1], tensors[2], torch.from_numpy(landmarks))

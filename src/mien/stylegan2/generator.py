@@ -5,9 +5,9 @@ z —mapping→ w —broadcast→ w+ —styles→ s —synthesis→ image. Featu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar, cast
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from mien.stylegan2.config import GeneratorConfig
 from mien.stylegan2.layers import EqualLinear, StyledConv, ToRGB
 from mien.stylegan2.ops import upsample
 
+AnyLayer = TypeVar("AnyLayer", bound=nn.Module)
 NoiseMode = Literal["fixed", "random", "none"]
 
 
@@ -50,6 +51,19 @@ class Trace:
         return x
 
 
+class _Layers(nn.ModuleList, Generic[AnyLayer]):
+    """A module list that knows what it holds."""
+
+    def __init__(self, layers: list[AnyLayer]) -> None:
+        super().__init__(layers)
+
+    def __iter__(self) -> Iterator[AnyLayer]:
+        return cast(Iterator[AnyLayer], super().__iter__())
+
+    def __getitem__(self, index: int) -> AnyLayer:  # type: ignore[override]
+        return cast(AnyLayer, super().__getitem__(index))
+
+
 class Generator(nn.Module):
     """z (B, latent_dim) → image (B, 3, R, R) in about [−1, 1].
 
@@ -68,17 +82,17 @@ class Generator(nn.Module):
         )
         self.register_buffer("w_mean", torch.zeros(config.style_dim))
         self.const = nn.Parameter(torch.randn(1, config.channels(4), 4, 4))
-        self.convs, self.rgbs = nn.ModuleList(), nn.ModuleList()
+        convs: list[StyledConv] = []
+        rgbs: list[ToRGB] = []
         previous = config.channels(4)
         for resolution in config.resolutions:
             width = config.channels(resolution)
             if resolution > 4:
-                self.convs.append(
-                    StyledConv(previous, width, config.style_dim, up=config.upsample, noise_size=resolution)
-                )
-            self.convs.append(StyledConv(width, width, config.style_dim, up=None, noise_size=resolution))
-            self.rgbs.append(ToRGB(width, config.style_dim))
+                convs.append(StyledConv(previous, width, config.style_dim, up=config.upsample, noise_size=resolution))
+            convs.append(StyledConv(width, width, config.style_dim, up=None, noise_size=resolution))
+            rgbs.append(ToRGB(width, config.style_dim))
             previous = width
+        self.convs, self.rgbs = _Layers(convs), _Layers(rgbs)
 
     @property
     def num_rows(self) -> int:
@@ -133,7 +147,7 @@ class Generator(nn.Module):
         assert image is not None
         return image
 
-    def _noise(self, layer: nn.Module, x: torch.Tensor, mode: NoiseMode) -> torch.Tensor | None:
+    def _noise(self, layer: StyledConv, x: torch.Tensor, mode: NoiseMode) -> torch.Tensor | None:
         if mode == "none" or not self.config.noise:
             return None
         if mode == "fixed":

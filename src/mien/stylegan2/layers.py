@@ -51,6 +51,8 @@ class EqualConv(nn.Module):
 class StyledConv(nn.Module):
     """Modulated 3×3 convolution, noise, bias, leaky ReLU: one layer of the synthesis network."""
 
+    noise: torch.Tensor
+
     def __init__(self, in_dim: int, out_dim: int, style_dim: int, *, up: str | None, noise_size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_dim, in_dim, 3, 3))

@@ -6,13 +6,14 @@ killed at any moment and started again therefore repeats the lost steps exactly 
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from mien.errors import TrainingError
 from mien.images import grid, to_uint8, write_image
 
 log = logging.getLogger("mien.training")
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +137,10 @@ class Run:
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
+                gradient = parameter.grad
                 if self.fabric.world_size > 1:
-                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
-                parameter.grad.nan_to_num_(0.0, 1e5, -1e5)
+                    gradient = cast(torch.Tensor, self.fabric.all_reduce(gradient, reduce_op="mean"))
+                parameter.grad = gradient.nan_to_num_(0.0, 1e5, -1e5)
         optimiser.step()
 
     def record(self, **values: float | torch.Tensor) -> None:
@@ -185,7 +188,7 @@ class Run:
             path.write_text("".join(f"{x}\n" for x in lines))
 
 
-class Ema(nn.Module):
+class Ema(nn.Module, Generic[AnyModule]):
     """Exponential moving average of a module's weights with a half-life in images (Karras et al. 2020).
 
     Args:
@@ -194,10 +197,10 @@ class Ema(nn.Module):
         ramp: while n images were seen the half-life is at most ramp · n, so that early weights are forgotten.
     """
 
-    def __init__(self, model: nn.Module, half_life: float, ramp: float = 0.05) -> None:
-        super().__init__()
-        import copy
+    model: AnyModule
 
+    def __init__(self, model: AnyModule, half_life: float, ramp: float = 0.05) -> None:
+        super().__init__()
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.half_life, self.ramp = half_life, ramp
 

@@ -14,8 +14,10 @@ from torch import nn
 
 from mien.errors import TrainingError
 from mien.inversion import Encoder, EncoderConfig
+from mien.methods import DirectionConfig, DirectionMatrix
 from mien.perception import IdentityConfig, IdentityNet
 from mien.stylegan2 import Generator, GeneratorConfig
+from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -68,6 +70,11 @@ def load_encoder(folder: Path) -> Encoder:
     return _load(folder, "encoder", EncoderConfig, Encoder)
 
 
+def load_directions(folder: Path) -> DirectionMatrix:
+    """The averaged matrix of a `direction` or `autoencoder` run."""
+    return _load(folder, "directions", DirectionConfig, DirectionMatrix)
+
+
 def load_identity(folder: Path) -> IdentityNet:
     """The averaged net of an `identity` run."""
     return _load(folder, "identity", IdentityConfig, IdentityNet)
@@ -75,13 +82,22 @@ def load_identity(folder: Path) -> IdentityNet:
 
 def load_regressor(folder: Path) -> FaceRegressor:
     """The regressor of an exported `tracker` run (tracker.json and tracker.safetensors)."""
+    return _load_tracker_part(folder, "regressor", RegressorConfig, FaceRegressor)
+
+
+def load_detector(folder: Path) -> FaceDetector:
+    """The detector of an exported `tracker` run."""
+    return _load_tracker_part(folder, "detector", DetectorConfig, FaceDetector)
+
+
+def _load_tracker_part(folder: Path, name: str, config_type: Any, build: Any) -> Any:
     try:
-        sizes = json.loads((folder / "tracker.json").read_text())["regressor"]
+        sizes = json.loads((folder / "tracker.json").read_text())[name]
         tensors = load_file(folder / "tracker.safetensors")
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise TrainingError(f"{folder}: no exported tracker there ({error})") from error
-    network = FaceRegressor(RegressorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}))
-    state = {k.removeprefix("regressor."): v.float() for k, v in tensors.items() if k.startswith("regressor.")}
+    network = build(config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}))
+    state = {k.removeprefix(f"{name}."): v.float() for k, v in tensors.items() if k.startswith(f"{name}.")}
     counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
     network.load_state_dict(counters | state)
     return frozen(network)

@@ -78,7 +78,13 @@ def test_identity_net_learns_the_people(toy_heads, run_config):
 
 def test_encoder_inverts_better_after_training(toy_heads, run_config, trained):
     config = encoder.EncoderRecipe(
-        **trained, data=toy_heads, start=trained["generator"], photographs=0.0, resolution=32, batch=4
+        **trained,
+        data=toy_heads,
+        start=trained["generator"],
+        teacher=trained["generator"],
+        photographs=0.0,
+        resolution=32,
+        batch=4,
     )
     run = encoder.train(config, run_config("encoder", 20))
     pixel = curve(run, "pixel")

@@ -46,7 +46,9 @@ def heads(tmp_path_factory) -> Path:
 def configs(heads: Path, out: Path, steps: int, **run):
     torch.set_num_threads(1)
     config = TrackerConfig(data=heads, real=False, **{**PRESETS["tiny"], "scene_px": 64})  # pyright: ignore[reportArgumentType]
-    return config, RunConfig(out=out, steps=steps, device="cpu", precision="32-true", record_every=5, sample_every=4, **run)
+    return config, RunConfig(
+        out=out, steps=steps, device="cpu", precision="32-true", record_every=5, sample_every=4, **run
+    )
 
 
 def test_stopped_and_continued_equals_uninterrupted(heads, tmp_path):

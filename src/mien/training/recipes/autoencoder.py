@@ -1,10 +1,11 @@
 """Generator, encoder and directions together, from pairs of rendered frames: a start where compute is scarce.
 
 A generator trained only adversarially needs millions of pictures before faces and expressions are right. Rendered heads
-bring true pairs, so this recipe first learns to redraw them: G(E(I_s) + A·Δq) ≈ I_t, with Δq = 0 for a share of the
-pairs. Then the adversarial game starts, on redrawn pictures and on samples G(M(z)) alike, and E learns to invert
-samples, which keeps its codes in the space that M fills. See docs/decisions/0001. The result is an ordinary StyleGAN2
-that the other recipes continue.
+bring true pairs with exact coordinates q, so this recipe first learns to redraw them: G(E(I_s) + A·q_t) ≈ I_t for two
+frames of one scene. E sees a frame of another pose than the one asked for, so it learns what does not move; A learns
+what does. Any two poses of a person then differ by A·Δq exactly. Later the adversarial game starts, on redrawn pictures
+and on samples G(M(z)) alike. See docs/decisions/0001. The generator is an ordinary StyleGAN2 that the other recipes
+continue; recipe `encoder` trains the full inversion, whose codes include the pose, from this one's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mien.face3d import arkit_motion_space
 from mien.inversion import Encoder, EncoderConfig, grow_encoder
 from mien.losses.adversarial import fool, judge, r1_penalty
 from mien.losses.image import feature_l1, pyramid_l1
-from mien.losses.latent import code_distance, offset_energy
+from mien.losses.latent import offset_energy
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import (
     Discriminator,
@@ -47,8 +48,7 @@ class AutoencoderConfig:
         dim: width of z, w and s inputs.
         batch: pairs per step.
         adversarial_from: first step with a discriminator; before it only reconstruction.
-        still_share: share of pairs whose two frames are the same (pure inversion).
-        weights: loss weights: pixel, feature, fool, offsets, regress.
+        weights: loss weights: pixel, feature, fool, offsets.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
     """
 
@@ -61,9 +61,8 @@ class AutoencoderConfig:
     batch: int = 16
     lr: float = 2e-3
     adversarial_from: int = 0
-    still_share: float = 0.35
     weights: dict[str, float] = field(
-        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "regress": 1.0}
+        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02}
     )
     r1: float = 1.0
     r1_every: int = 16
@@ -102,9 +101,9 @@ class Networks(nn.Module):
         self.discriminator = Discriminator(DiscriminatorConfig(resolution=config.resolution, **sizes))
 
     def redraw(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """G(E(I_s) + A·Δq) and the row offsets of E."""
+        """G(E(I_s) + A·q_t) and the row offsets of E."""
         base, offsets = self.encoder.split(batch.source)
-        wp = self.directions.shift(base[:, None] + offsets, batch.q_target - batch.q_source)
+        wp = self.directions.shift(base[:, None] + offsets, batch.q_target)
         return self.generator.synthesis(wp, noise="none"), offsets
 
     def grow(self) -> None:
@@ -154,14 +153,12 @@ def rebuild_loss(nets: Networks, batch: PairBatch, game: bool) -> tuple[dict[str
 
 
 def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Losses of samples: fool the discriminator, and let the encoder find their codes; and the samples."""
+    """Loss of samples, which should fool the discriminator too; and the samples."""
     w = nets.generator.mapping(z)
     with torch.no_grad():
         nets.generator.w_mean.lerp_(w.mean(0).float(), 0.002)
-    wp = nets.generator.broadcast(w)
-    image = nets.generator.synthesis(wp, noise="none")
-    regress = code_distance(nets.encoder(image.detach()), wp.detach()).mean()
-    return {"fool": fool(nets.discriminator(image).float()).mean(), "regress": regress}, image.float().detach()
+    image = nets.generator.synthesis(nets.generator.broadcast(w), noise="none")
+    return {"fool": fool(nets.discriminator(image).float()).mean()}, image.float().detach()
 
 
 def judge_loss(nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None) -> dict[str, torch.Tensor]:
@@ -183,15 +180,12 @@ def total_loss(parts: list[dict[str, torch.Tensor]], weights: dict[str, float]) 
 
 @torch.no_grad()
 def show(run: Run, nets: Networks, pairs: FramePairs) -> None:
-    """Sample picture: source, target, redrawn target, inversion, and samples from noise."""
+    """Sample picture: source, target, redrawn target, and samples from noise."""
     chosen = torch.linspace(0, len(pairs) - 1, 8).long()
-    batch = pairs.draw(chosen, torch.Generator().manual_seed(1))
-    still = PairBatch(
-        batch.source, batch.source, batch.weight, batch.q_source, batch.q_source, batch.target_index
-    )  # fmt: skip
+    batch = pairs.draw(chosen, torch.Generator().manual_seed(1)).to(run.fabric.device)
     z = torch.randn(8, nets.generator.config.latent_dim, generator=torch.Generator().manual_seed(2))
-    rows = [batch.source, batch.target, nets.redraw(batch)[0], nets.redraw(still)[0]]
-    run.sample("pairs", [*rows, nets.generator(z.to(rows[0].device), noise="none")], columns=8)
+    samples = nets.generator(z.to(batch.source.device), noise="none")
+    run.sample("pairs", [batch.source, batch.target, nets.redraw(batch)[0], samples], columns=8)
 
 
 def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
@@ -209,7 +203,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     for step in run.steps():
         generator = run.generator()
         game = step >= config.adversarial_from
-        batch = pairs.draw(run.batch(len(pairs), config.batch), generator, config.still_share).to(run.fabric.device)
+        batch = pairs.draw(run.batch(len(pairs), config.batch), generator).to(run.fabric.device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast():
             losses, images = rebuild_loss(nets, batch, game)
@@ -226,7 +220,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             with run.fabric.autocast():
                 losses = judge_loss(nets, batch.target, torch.cat([images[: len(z)], samples]), gamma)
             run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))
-            run.record(**losses, regress=parts[1]["regress"])
+            run.record(**losses)
         average.update(nets, config.batch, (step + 1) * config.batch)
         if run.every(run_config.sample_every):
             show(run, average.model, pairs)

@@ -17,7 +17,7 @@ from mien.face3d.motion import Q_LIMIT
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
-from mien.training.judges import Judges, load_judges
+from mien.training.judges import load_judges
 from mien.training.parts import describe, load_generator, load_weights
 
 
@@ -92,7 +92,7 @@ def train(config: DirectionRecipe, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued."""
     run = Run(run_config, start_fabric(run_config))
     device = run.fabric.device
-    generator = load_generator(config.generator).to(device, memory_format=torch.channels_last)
+    generator = load_generator(config.generator).to(device)
     judges = load_judges(config.tracker, config.identity, device)
     motion = arkit_motion_space()
     matrix = seeded(run_config.seed, lambda: load_matrix(config, generator, len(motion))).to(device)

@@ -18,12 +18,13 @@ from mien.inversion import Encoder, EncoderConfig
 from mien.losses.adversarial import fool, judge
 from mien.losses.image import pyramid_l1
 from mien.losses.latent import code_distance, offset_energy
+from mien.methods import DirectionMatrix
 from mien.stylegan2 import Generator
 from mien.stylegan2.layers import EqualLinear
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
 from mien.training.judges import Judges, load_judges
-from mien.training.parts import describe, load_encoder, load_generator
+from mien.training.parts import describe, load_directions, load_encoder, load_generator
 from mien.training.photographs import Photographs
 
 
@@ -35,6 +36,7 @@ class EncoderRecipe:
         generator, identity, tracker: folders of finished runs; frozen.
         data: folder of rendered heads.
         start: run whose encoder is the beginning; None starts from zero.
+        teacher: `autoencoder` run; its codes E(I) + A·q of renders, whose q is known exactly, are targets as well.
         photographs: share of photographs in a batch (needs the data pack); 0 trains on heads that nobody wears.
         resolution: input side of a new encoder.
         weights: loss weights; `code` on samples only, the others on every picture.
@@ -45,6 +47,7 @@ class EncoderRecipe:
     tracker: Path
     data: Path
     start: Path | None = None
+    teacher: Path | None = None
     photographs: float = 0.35
     resolution: int = 128
     batch: int = 12
@@ -59,7 +62,8 @@ class EncoderRecipe:
             "mouth": 0.1,
             "offsets": 0.02,
             "code": 1.0,
-            "fool": 0.05,
+            "taught": 2.0,
+            "fool": 0.02,
         }
     )
 
@@ -94,24 +98,41 @@ class Mixture:
     Attributes:
         images: (B, 3, S, S); weight: (B, 1, S, S); params: what they show.
         codes: (S, L, D) of the last S pictures, which are samples.
+        num_renders: the first pictures, whose parameters are exact.
     """
 
     images: torch.Tensor
     weight: torch.Tensor
     params: FaceParams
     codes: torch.Tensor
+    num_renders: int
 
 
-def mix(
-    config: EncoderRecipe,
-    pairs: FramePairs,
-    photographs: Photographs | None,
-    generator: Generator,
-    judges: Judges,
-    run: Run,
-) -> Mixture:
+@dataclass(frozen=True)
+class Teacher:
+    """Codes of renders whose coordinates are known: E(I) + A·q of an autoencoder."""
+
+    encoder: Encoder
+    directions: DirectionMatrix
+
+    @torch.no_grad()
+    def codes(self, images: torch.Tensor, params: FaceParams) -> torch.Tensor:
+        """(B, L, D) targets of pictures with exact parameters."""
+        return self.directions.shift(self.encoder(images), arkit_motion_space().encode(params)).float()
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Everything that does not train."""
+
+    generator: Generator
+    judges: Judges
+    teacher: Teacher | None
+
+
+def mix(config: EncoderRecipe, pairs: FramePairs, photographs: Photographs | None, frozen: Frozen, run: Run) -> Mixture:
     """Renders, photographs and samples of this step."""
-    draws, device = run.generator(), run.fabric.device
+    draws, device, generator = run.generator(), run.fabric.device, frozen.generator
     num_photos = round(config.photographs * config.batch) if photographs else 0
     num_samples = config.batch // 4
     index = run.batch(len(pairs.heads), config.batch - num_photos - num_samples)
@@ -124,27 +145,38 @@ def mix(
         z = torch.randn(num_samples, generator.config.latent_dim, generator=draws).to(device)
         codes = generator.broadcast(generator.mapping(z))
         samples = generator.synthesis(codes, noise="none").float()
-        seen = judges.read(samples)
+        seen = frozen.judges.read(samples)
     full = torch.cat([torch.cat(images).to(device), samples])
     maps = torch.cat([torch.cat(weight).to(device), torch.ones_like(samples[:, :1])])
-    return Mixture(full, maps, FaceParams.cat([*(p.to(device) for p in params), seen]), codes)
+    return Mixture(full, maps, FaceParams.cat([*(p.to(device) for p in params), seen]), codes, len(index))
 
 
 def inversion_losses(
-    encoder: Encoder, generator: Generator, judges: Judges, critic: CodeCritic, batch: Mixture
+    encoder: Encoder, frozen: Frozen, critic: CodeCritic, batch: Mixture
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Mean of every loss, and the codes."""
     base, offsets = encoder.split(batch.images)
     wp = base[:, None] + offsets
-    result = generator.synthesis(wp, noise="none").float()
-    losses = judges.geometry(result, batch.params) | judges.likeness(result, batch.images)
+    result = frozen.generator.synthesis(wp, noise="none").float()
+    losses = frozen.judges.geometry(result, batch.params) | frozen.judges.likeness(result, batch.images)
     losses |= {
         "pixel": pyramid_l1(result, batch.images, batch.weight).mean(),
         "offsets": offset_energy(offsets).mean(),
         "code": code_distance(wp[-len(batch.codes) :], batch.codes).mean(),
         "fool": fool(critic(wp.float().flatten(0, 1))).mean(),
     }
+    if frozen.teacher is not None:
+        renders = batch.num_renders
+        truth = frozen.teacher.codes(batch.images[:renders], batch.params[:renders])
+        losses["taught"] = code_distance(wp[:renders], truth).mean()
     return losses, wp.detach().float()
+
+
+def load_teacher(folder: Path | None, device: torch.device) -> Teacher | None:
+    """Encoder and directions of an autoencoder run."""
+    if folder is None:
+        return None
+    return Teacher(load_encoder(folder).to(device), load_directions(folder).to(device))
 
 
 def new_encoder(config: EncoderRecipe, generator: Generator) -> Encoder:
@@ -164,8 +196,9 @@ def train(config: EncoderRecipe, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued."""
     run = Run(run_config, start_fabric(run_config))
     device = run.fabric.device
-    generator = load_generator(config.generator).to(device, memory_format=torch.channels_last)
+    generator = load_generator(config.generator).to(device)
     judges = load_judges(config.tracker, config.identity, device)
+    frozen = Frozen(generator, judges, load_teacher(config.teacher, device))
     side = generator.config.resolution
     pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), side)
     photographs = Photographs(side) if config.photographs else None
@@ -180,9 +213,9 @@ def train(config: EncoderRecipe, run_config: RunConfig) -> Run:
 
     for step in run.steps():
         with run.fabric.autocast():
-            batch = mix(config, pairs, photographs, generator, judges, run)
+            batch = mix(config, pairs, photographs, frozen, run)
             critic.requires_grad_(False)
-            losses, wp = inversion_losses(encoder, generator, judges, critic, batch)
+            losses, wp = inversion_losses(encoder, frozen, critic, batch)
         run.descend(optimiser, torch.stack([config.weights[k] * v for k, v in losses.items()]).sum())
         critic.requires_grad_(True)
         z = torch.randn(wp.shape[0] * wp.shape[1], generator.config.latent_dim, generator=run.generator(1)).to(device)

@@ -24,6 +24,7 @@ COMMANDS = {
     "track": "measure a face in every frame of a video",
     "render": "render people who do not exist: contact sheets and training sets",
     "train": "train a network from zero",
+    "bundle": "collect finished training runs into a bundle",
 }
 
 

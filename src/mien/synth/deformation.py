@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.csgraph
+import scipy.spatial
 import torch
 
 from mien.geometry import rotation_from_angles
@@ -15,6 +17,8 @@ GAZE_DEG = (28.0, 22.0)
 """Rotation of the eyeballs per unit of eyeLook, horizontally and vertically."""
 _LID_REACH_CM = 2.4
 _LID_THICKNESS_CM = 0.06
+_LASH_LENGTH = 0.45
+"""Share of the modelled lashes' length: as they are, closed eyes look half open at small sizes."""
 _LID_PAIRS = np.array([[[43, 47], [44, 46]], [[37, 41], [38, 40]]])
 """Upper and lower landmarks of the subject's left and right eye."""
 
@@ -54,6 +58,28 @@ class Lids:
     full: tuple[float, float] = (1.0, 1.0)
 
 
+def _find_lash_roots(head: HeadMesh) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the lashes, and for each the row of the lash vertex at the lid's edge from which it grows.
+
+    Lashes are strips: u runs along the lid, v from the root to the tip.
+    """
+    rows = np.flatnonzero(head.kind == LASHES)
+    triangles = head.triangles[LASHES]
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
+    links = scipy.sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(len(head.rest), len(head.rest)))
+    strip = scipy.sparse.csgraph.connected_components(links, directed=False)[1][rows]
+    distance = scipy.spatial.cKDTree(head.rest[head.kind == FACE]).query(head.rest[rows])[0]
+    roots = rows.copy()
+    for label in np.unique(strip):
+        inside = np.flatnonzero(strip == label)
+        level = np.round(head.uv[rows[inside], 1], 3)
+        near = min(np.unique(level), key=lambda v, inside=inside, level=level: distance[inside[level == v]].mean())
+        edge = inside[level == near]
+        along = head.uv[rows[inside], 0][:, None] - head.uv[rows[edge], 0][None]
+        roots[inside] = rows[edge[np.abs(along).argmin(1)]]
+    return rows, roots
+
+
 class Deformer:
     """Moves the vertices of a head mesh."""
 
@@ -64,6 +90,7 @@ class Deformer:
         self._blinks = [int(row.argmax()) for row in rows]
         self._eyes = [np.flatnonzero(head.kind == kind) for kind in (EYE_LEFT, EYE_RIGHT)]
         self._lids = [self._find_lids(rows) for rows in self._eyes]
+        self._lashes, self._lash_roots = _find_lash_roots(head)
         self._triangles = np.concatenate(list(head.triangles.values()))
         welded = np.unique(head.welded, return_inverse=True)[1]
         corners = welded[self._triangles].reshape(-1)
@@ -93,7 +120,7 @@ class Deformer:
         return left, right
 
     def seat_eyes(self, positions: np.ndarray, eyeballs: tuple[Eyeball, Eyeball]) -> np.ndarray:
-        """Make eyeballs round and push lids out of them: linear shapes of lids cut through some identities' eyes.
+        """Make eyeballs round, push lids out of them (linear shapes cut through some identities' eyes), trim lashes.
 
         Args:
             positions: (V, 3) cm; changed in place and returned.
@@ -107,6 +134,8 @@ class Deformer:
             lengths = np.linalg.norm(spokes, axis=1, keepdims=True)
             pushed = np.maximum(lengths, eye.radius + _LID_THICKNESS_CM) / lengths
             positions[lids] = eye.centre + spokes * np.where(spokes[:, 2:] > 0, pushed, 1.0)
+        roots = positions[self._lash_roots]
+        positions[self._lashes] = roots + _LASH_LENGTH * (positions[self._lashes] - roots)
         return positions
 
     def fit_lids(self, base: np.ndarray, rest: float) -> Lids:

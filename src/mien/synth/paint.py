@@ -13,6 +13,8 @@ import numpy as np
 from mien.synth.assets import FACE, HeadMesh
 from mien.synth.people import Appearance, Brows
 
+_BROW_DROP_CM = -0.5
+"""The mesh's brow landmarks lie on the upper edge of the brow ridge; hair grows lower."""
 REGION_SKIN, REGION_LIPS, REGION_BROW = 1, 4, 5
 
 
@@ -133,7 +135,7 @@ class Canvas:
             along = rng.beta(1.0, 1.15, count) * brows.tail
             knots = np.linspace(0, 1, 5)
             x = np.interp(along, knots, np.abs(points[::-1, 0])) + brows.gap
-            y = np.interp(along, knots, points[::-1, 1]) - 0.02 + brows.raise_
+            y = np.interp(along, knots, points[::-1, 1]) + _BROW_DROP_CM + brows.raise_
             y = y + brows.arch * np.sin(np.pi * np.clip(along, 0, 1) ** 1.4)
             half = 0.5 * brows.thickness * (1 - 0.75 * along**2.2) * np.clip(0.5 + 2.0 * along, 0, 1)
             y = y + half * rng.uniform(-1, 1, count)

@@ -184,7 +184,7 @@ def _brows(rng: np.random.Generator, hair_colour: np.ndarray, *, woman: bool) ->
     dark = np.clip(hair_colour * rng.uniform(0.45, 0.85), 0.02, 0.6)
     return Brows(
         colour=dark, thickness=float(rng.uniform(0.32, 0.62) * (0.82 if woman else 1.15)),
-        arch=float(rng.normal(0.16 if woman else 0.05, 0.10)), raise_=float(rng.normal(0.05, 0.10)),
+        arch=float(rng.normal(0.16 if woman else 0.05, 0.10)), raise_=float(rng.normal(0.0, 0.14)),
         density=float(rng.uniform(0.55, 1.0)), tail=float(rng.uniform(0.75, 1.0)), gap=float(rng.normal(0.0, 0.12)),
     )  # fmt: skip
 

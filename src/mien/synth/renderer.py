@@ -199,7 +199,8 @@ class HeadRenderer:
         for name, eye, gaze in zip(("eye_left", "eye_right"), prepared.eyes, turns, strict=True):
             stage.set({"centre": eye.centre, "gaze": gaze})
             stage.arrays[name].render()
-        stage.set({"tint": look.brows.colour * 0.4, "thickness": 0.36 + 0.3 * look.makeup})
+        lash = 0.35 * look.brows.colour + 0.25 * look.skin
+        stage.set({"tint": lash, "thickness": (0.20 + 0.25 * look.makeup) * (1 - 0.5 * blink)})
         stage.arrays["lash"].render()
 
     def _draw_fur(self, prepared: _Prepared) -> None:

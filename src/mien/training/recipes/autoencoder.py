@@ -19,7 +19,7 @@ from torch import nn
 from mien.data.pairs import FramePairs, PairBatch
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
-from mien.inversion import Encoder, EncoderConfig, grow_encoder
+from mien.inversion import CodeCritic, Encoder, EncoderConfig, grow_encoder
 from mien.losses.adversarial import fool, judge, r1_penalty
 from mien.losses.image import feature_l1, pyramid_l1
 from mien.losses.latent import offset_energy
@@ -48,7 +48,7 @@ class AutoencoderConfig:
         dim: width of z, w and s inputs.
         batch: pairs per step.
         adversarial_from: first step with a discriminator; before it only reconstruction.
-        weights: loss weights: pixel, feature, fool, offsets.
+        weights: loss weights: pixel, feature, fool, offsets, prior.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
     """
 
@@ -62,7 +62,7 @@ class AutoencoderConfig:
     lr: float = 2e-3
     adversarial_from: int = 0
     weights: dict[str, float] = field(
-        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02}
+        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "prior": 0.1}
     )
     r1: float = 1.0
     r1_every: int = 16
@@ -100,11 +100,11 @@ class Networks(nn.Module):
         self.directions = DirectionMatrix(DirectionConfig(coordinates=coordinates, rows=rows, dim=config.dim))
         self.discriminator = Discriminator(DiscriminatorConfig(resolution=config.resolution, **sizes))
 
-    def redraw(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """G(E(I_s) + A·q_t) and the row offsets of E."""
+    def redraw(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """G(E(I_s) + A·q_t), the code inside, and the row offsets of E."""
         base, offsets = self.encoder.split(batch.source)
         wp = self.directions.shift(base[:, None] + offsets, batch.q_target)
-        return self.generator.synthesis(wp, noise="none"), offsets
+        return self.generator.synthesis(wp, noise="none"), wp, offsets
 
     def grow(self) -> None:
         """Double the resolution of generator and discriminator."""
@@ -138,9 +138,17 @@ def build(config: AutoencoderConfig) -> Networks:
     raise TrainingError(f"{config.start}: not a run of {config.resolution} or {config.resolution // 2} pixels")
 
 
-def rebuild_loss(nets: Networks, batch: PairBatch, game: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of one step, and the mean rows of their codes, without gradients."""
+
+    images: torch.Tensor
+    codes: torch.Tensor
+
+
+def rebuild_loss(nets: Networks, batch: PairBatch, game: bool) -> tuple[dict[str, torch.Tensor], Drawn]:
     """Losses of the redrawn pictures, one mean each, and the pictures."""
-    image, offsets = nets.redraw(batch)
+    image, codes, offsets = nets.redraw(batch)
     image = image.float()
     losses = {"pixel": pyramid_l1(image, batch.target, batch.weight).mean(), "offsets": offset_energy(offsets).mean()}
     if game:
@@ -149,16 +157,23 @@ def rebuild_loss(nets: Networks, batch: PairBatch, game: bool) -> tuple[dict[str
         maps = nets.discriminator.features(image)
         losses["feature"] = feature_l1(maps[:-1], truth[:-1]).mean()
         losses["fool"] = fool(nets.discriminator.judge(maps[-1]).float()).mean()
-    return losses, image.detach()
+    return losses, Drawn(image.detach(), codes.detach().float().mean(1))
 
 
-def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Loss of samples, which should fool the discriminator too; and the samples."""
+def sample_loss(
+    nets: Networks, code_critic: CodeCritic, z: torch.Tensor, game: bool
+) -> tuple[dict[str, torch.Tensor], Drawn]:
+    """Losses of samples: codes like those of redrawn pictures and, in the game, pictures that pass; the samples."""
     w = nets.generator.mapping(z)
+    losses = {"prior": fool(code_critic(w).float()).mean()}
     with torch.no_grad():
         nets.generator.w_mean.lerp_(w.mean(0).float(), 0.002)
-    image = nets.generator.synthesis(nets.generator.broadcast(w), noise="none")
-    return {"fool": fool(nets.discriminator(image).float()).mean()}, image.float().detach()
+    if not game:
+        return losses, Drawn(z.new_zeros(0), w.float().detach())
+    half = nets.generator.broadcast(w[: len(w) // 2])
+    image = nets.generator.synthesis(half, noise="none")
+    losses["fool"] = fool(nets.discriminator(image).float()).mean()
+    return losses, Drawn(image.float().detach(), w.float().detach())
 
 
 def judge_loss(nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None) -> dict[str, torch.Tensor]:
@@ -197,28 +212,32 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     makers = [nets.generator, nets.encoder, nets.directions]
     maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
-    run.track(networks=nets, average=average.model, maker=maker, critic=critic)
+    code_critic = seeded(1, lambda: CodeCritic(config.dim)).to(run.fabric.device)
+    code_step = torch.optim.Adam(code_critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
+    run.track(networks=nets, average=average.model, maker=maker, critic=critic, code_critic=code_critic,
+              code_step=code_step)  # fmt: skip
     describe(run_config.out, generator=nets.generator, encoder=nets.encoder, directions=nets.directions)
 
     for step in run.steps():
         generator = run.generator()
         game = step >= config.adversarial_from
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator).to(run.fabric.device)
+        z = torch.randn(len(batch.source), config.dim, generator=generator).to(run.fabric.device)
         nets.discriminator.requires_grad_(False)
+        code_critic.requires_grad_(False)
         with run.fabric.autocast():
-            losses, images = rebuild_loss(nets, batch, game)
-            parts = [losses]
-            if game:
-                z = torch.randn(len(images) // 2, config.dim, generator=generator).to(run.fabric.device)
-                losses, samples = sample_loss(nets, z)
-                parts.append(losses)
-        run.descend(maker, total_loss(parts, config.weights))
-        run.record(**parts[0])
+            losses, redrawn = rebuild_loss(nets, batch, game)
+            sample_losses, samples = sample_loss(nets, code_critic, z, game)
+        run.descend(maker, total_loss([losses, sample_losses], config.weights))
+        code_critic.requires_grad_(True)
+        run.descend(code_step, judge(code_critic(redrawn.codes), code_critic(samples.codes)))
+        run.record(**losses, prior=sample_losses["prior"])
         if game:
             nets.discriminator.requires_grad_(True)
             gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
+            fakes = torch.cat([redrawn.images[: len(samples.images)], samples.images])
             with run.fabric.autocast():
-                losses = judge_loss(nets, batch.target, torch.cat([images[: len(z)], samples]), gamma)
+                losses = judge_loss(nets, batch.target, fakes, gamma)
             run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))
             run.record(**losses)
         average.update(nets, config.batch, (step + 1) * config.batch)

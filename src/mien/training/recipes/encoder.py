@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from mien.data.pairs import FramePairs
 from mien.face3d import FaceParams, arkit_motion_space
-from mien.inversion import Encoder, EncoderConfig
+from mien.inversion import CodeCritic, Encoder, EncoderConfig
 from mien.losses.adversarial import fool, judge
 from mien.losses.image import pyramid_l1
 from mien.losses.latent import code_distance, offset_energy
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Generator
-from mien.stylegan2.layers import EqualLinear
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
 from mien.training.judges import Judges, load_judges
@@ -77,18 +75,6 @@ PRESETS: dict[str, dict[str, object]] = {
     "accelerator": {"resolution": 256, "batch": 32},
 }
 STEPS = {"tiny": 20, "two-core": 4_000, "accelerator": 100_000}
-
-
-class CodeCritic(nn.Module):
-    """Tells codes of the mapping network from rows of the encoder. (B, D) → (B, 1)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        layers = [EqualLinear(dim, dim, act=True) for _ in range(3)]
-        self.layers = nn.Sequential(*layers, EqualLinear(dim, 1))
-
-    def forward(self, w: torch.Tensor) -> torch.Tensor:
-        return self.layers(w)
 
 
 @dataclass(frozen=True)

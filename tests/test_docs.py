@@ -54,10 +54,10 @@ def test_make_targets_exist():
 
 
 def test_commands_of_the_readme_are_understood(capsys):
-    from mien.apps.cli import main
+    from mien.apps.cli import COMMANDS, main
 
     commands = [line.split("#")[0].split() for line in "\n".join(_blocks("")).splitlines() if line.startswith("mien ")]
-    assert {words[1] for words in commands} == {"reenact", "edit", "track", "render", "train"}
+    assert {words[1] for words in commands} == set(COMMANDS)
     for words in commands:
         with contextlib.suppress(SystemExit):
             main([words[1], "--help"])

@@ -2,6 +2,8 @@
 
 For every face of every clip and every source: the share of result frames in which a face is found, and for each
 coordinate the Pearson correlation between driver and result. Only coordinates that the driver moves (MOVED) count.
+The embedded tracker was trained on four fifths of the frames of these clips (`mien.tracking.material`); generator,
+encoder and directions have not seen them.
 
     python benchmarks/quality/driving.py --bundle avatar
 """

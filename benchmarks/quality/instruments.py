@@ -1,7 +1,8 @@
 """Measuring instruments shared by the quality benchmarks: reference networks outside the bundle, and reports.
 
-MediaPipe and the re-identification network are no part of a bundle and none of its networks is trained against them, so
-they may judge it. Both come from the data pack (docs/conventions.md).
+MediaPipe and the re-identification network are no part of a bundle, and its generator, encoder and directions are not
+trained against them, so they may judge it. The embedded tracker is: it learns from MediaPipe's labels of photographs.
+Both networks come from the data pack (docs/conventions.md).
 """
 
 from __future__ import annotations

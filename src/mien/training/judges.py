@@ -40,8 +40,9 @@ class Judges:
     def geometry(self, result: torch.Tensor, wanted: FaceParams) -> dict[str, torch.Tensor]:
         """Means of L_sh, L_eye and L_mouth of pictures against the parameters they should show."""
         seen = self.read(result)
-        ours = posed_vertices(self.shape, seen.angles, seen.expression)
-        truth = posed_vertices(self.shape, wanted.angles, wanted.expression)
+        with torch.autocast(result.device.type, enabled=False):  # pixels need more than eight bits
+            ours = posed_vertices(self.shape, seen.angles.float(), seen.expression.float())
+            truth = posed_vertices(self.shape, wanted.angles.float(), wanted.expression.float())
         points, true_points = ours[:, self.shape.landmarks], truth[:, self.shape.landmarks]
         return {
             "shape": shape_loss(ours, truth).mean(),

@@ -107,6 +107,7 @@ def train(config: DirectionRecipe, run_config: RunConfig) -> Run:
         with torch.no_grad(), run.fabric.autocast():
             wp = generator.broadcast(generator.truncate(generator.mapping(z), 0.7 + 0.3 * float(step % 2)))
             images = generator.synthesis(wp, noise="none").float()
+        with torch.no_grad():
             source, (q_source, q_target) = images[: config.batch], motion.encode(judges.read(images)).chunk(2)
         q = wanted_motion(q_source, q_target.clamp(-Q_LIMIT, Q_LIMIT), config.single_share, draws)
         angles, expression = motion.decode(q)

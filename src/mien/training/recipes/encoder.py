@@ -104,7 +104,9 @@ class Teacher:
     @torch.no_grad()
     def codes(self, images: torch.Tensor, params: FaceParams) -> torch.Tensor:
         """(B, L, D) targets of pictures with exact parameters."""
-        return self.directions.shift(self.encoder(images), arkit_motion_space().encode(params)).float()
+        with torch.autocast(images.device.type, enabled=False):
+            q = arkit_motion_space().encode(params)
+        return self.directions.shift(self.encoder(images), q).float()
 
 
 @dataclass(frozen=True)
@@ -198,9 +200,9 @@ def train(config: EncoderRecipe, run_config: RunConfig) -> Run:
     describe(run_config.out, encoder=encoder)
 
     for step in run.steps():
+        batch = mix(config, pairs, photographs, frozen, run)
+        critic.requires_grad_(False)
         with run.fabric.autocast():
-            batch = mix(config, pairs, photographs, frozen, run)
-            critic.requires_grad_(False)
             losses, wp = inversion_losses(encoder, frozen, critic, batch)
         run.descend(optimiser, torch.stack([config.weights[k] * v for k, v in losses.items()]).sum())
         critic.requires_grad_(True)

@@ -26,7 +26,7 @@ class IdentityRecipe:
 
     Attributes:
         data: folder of rendered heads (`mien render`).
-        resolution: input side.
+        resolution, width: input side and width of the first stage.
         embedding: width of the embedding.
         batch: pictures per step.
         scale, margin: s and m (radians) of ArcFace.
@@ -34,6 +34,7 @@ class IdentityRecipe:
 
     data: Path
     resolution: int = 64
+    width: int = 16
     embedding: int = 128
     batch: int = 64
     lr: float = 1e-3
@@ -48,9 +49,9 @@ PRESETS: dict[str, dict[str, object]] = {
     # two cores, about 10 minutes
     "two-core": {},
     # one large GPU
-    "accelerator": {"resolution": 128, "embedding": 256, "batch": 256, "margin": 0.4},
+    "accelerator": {"resolution": 128, "width": 32, "embedding": 256, "batch": 256, "margin": 0.4},
 }
-STEPS = {"tiny": 40, "two-core": 3_000, "accelerator": 40_000}
+STEPS = {"tiny": 40, "two-core": 2_500, "accelerator": 40_000}
 
 
 class MarginHead(nn.Module):
@@ -97,7 +98,7 @@ def train(config: IdentityRecipe, run_config: RunConfig) -> Run:
     run = Run(run_config, start_fabric(run_config))
     heads = RenderedHeads(config.data)
     people, person = np.unique(heads.person, return_inverse=True)
-    sizes = IdentityConfig(resolution=config.resolution, embedding=config.embedding)
+    sizes = IdentityConfig(resolution=config.resolution, width=config.width, embedding=config.embedding)
     net = seeded(run_config.seed, lambda: IdentityNet(sizes)).to(run.fabric.device, memory_format=torch.channels_last)
     head = seeded(1, lambda: MarginHead(config.embedding, len(people), config.scale, config.margin))
     head, average = head.to(run.fabric.device), Ema(net, config.ema_images)

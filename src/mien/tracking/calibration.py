@@ -27,7 +27,7 @@ SCORES_AT_WEIGHTS: dict[str, tuple[float, float, float, float, float]] = {
     "mouthLeft": (0.00, 0.03, 0.20, 0.40, 0.60),
     "mouthPucker": (0.02, 0.16, 0.32, 0.55, 0.78),
     "mouthRight": (0.00, 0.03, 0.20, 0.40, 0.60),
-    "mouthSmile": (0.00, 0.10, 0.43, 0.72, 0.88),
+    "mouthSmile": (0.00, 0.10, 0.43, 0.72, 0.95),
     "mouthUpperUp": (0.00, 0.06, 0.22, 0.38, 0.60),
 }
 """MediaPipe's median score at each of `WEIGHTS`, by coefficient, Left and Right alike."""

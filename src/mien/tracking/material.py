@@ -110,7 +110,7 @@ class LabelledPictures:
         full = self._levels[0][picture]
         faces = self._landmarks[self._faces_of[picture]].reshape(-1, 2) * self._scales[0]
         for _ in range(6):
-            side = int(rng.uniform(0.12, 0.5) * min(full.shape[:2]))
+            side = int(np.exp(rng.uniform(np.log(0.05), np.log(0.6))) * min(full.shape[:2]))
             left, top = int(rng.integers(0, full.shape[1] - side)), int(rng.integers(0, full.shape[0] - side))
             inside = ((faces >= (left, top)) & (faces < (left + side, top + side))).all(1)
             if not inside.any():

@@ -14,6 +14,8 @@ from mien.face3d.params import ARKIT_NAMES
 from mien.tracking.augmentation import degrade, occlude
 from mien.tracking.framing import crop_matrix, turned_angles, upright_frame
 
+EMPTY_SHARE = 0.14
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFace:
@@ -127,7 +129,7 @@ def draw_crops(materials: Sequence[Material], shares: Sequence[float], size: int
         materials: where faces come from.
         shares: how often each is used; need not sum to one.
         size: side of a crop in pixels.
-        count: crops in the batch; about one in ten is without a face.
+        count: crops in the batch; a share of EMPTY_SHARE is without a face.
         seed: of this batch.
     """
     rng = np.random.default_rng(seed)
@@ -135,7 +137,7 @@ def draw_crops(materials: Sequence[Material], shares: Sequence[float], size: int
     rows = []
     for _ in range(count):
         material = materials[int(rng.choice(len(materials), p=odds))]
-        is_face = rng.random() > 0.1
+        is_face = rng.random() > EMPTY_SHARE
         row = _face_row(material, size, rng) if is_face else _empty_row(material, size, rng)
         texture = rows[int(rng.integers(len(rows)))][0] if rows else None
         crop = occlude(row[0], rng, texture) if rng.random() < 0.2 else row[0]
@@ -174,7 +176,7 @@ def _face_row(material: Material, size: int, rng: np.random.Generator) -> tuple[
 
 def _empty_row(material: Material, size: int, rng: np.random.Generator) -> tuple[Any, ...]:
     """One crop that a tracker must refuse: background, or a face far off the middle or of a very wrong size."""
-    patch = material.empty(rng) if rng.random() < 0.4 else None
+    patch = material.empty(rng) if rng.random() < 0.65 else None
     if patch is not None:
         crop = cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA)
     else:

@@ -27,7 +27,7 @@ from mien.synth.motion import random_angles, random_expression
 from mien.synth.renderer import HeadRenderer
 from mien.synth.scenery import random_scene
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "heldout")
 _LABELS = ("angles", "expression", "landmarks", "visibility", "person", "scene", "identity")
 _SEED_STRIDE = 1_000_003

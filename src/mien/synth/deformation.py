@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
-import scipy.spatial
 import torch
+from scipy.spatial import KDTree
 
 from mien.geometry import rotation_from_angles
 from mien.synth.assets import EYE_LEFT, EYE_RIGHT, FACE, LASHES, HeadMesh
@@ -68,7 +68,7 @@ def _find_lash_roots(head: HeadMesh) -> tuple[np.ndarray, np.ndarray]:
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
     links = scipy.sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(len(head.rest), len(head.rest)))
     strip = scipy.sparse.csgraph.connected_components(links, directed=False)[1][rows]
-    distance = scipy.spatial.cKDTree(head.rest[head.kind == FACE]).query(head.rest[rows])[0]
+    distance = KDTree(head.rest[head.kind == FACE]).query(head.rest[rows])[0]
     roots = rows.copy()
     for label in np.unique(strip):
         inside = np.flatnonzero(strip == label)

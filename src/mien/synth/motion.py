@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 
@@ -70,9 +72,12 @@ def _emotion(rng: np.random.Generator) -> Weights:
     return _both("noseSneer", strength, rng) | _both("mouthUpperUp", 0.6 * strength) | _both("browDown", 0.5 * strength)
 
 
+_space = lru_cache(maxsize=1)(arkit_motion_space)
+
+
 def _from_coordinates(values: dict[str, float]) -> np.ndarray:
     """Expression (51,) of named coordinates in their natural units."""
-    space = arkit_motion_space()
+    space = _space()
     read = torch.zeros(1, len(space.names))
     for name, value in values.items():
         read[0, space.index(name)] = value

@@ -184,7 +184,7 @@ class Canvas:
         if look.makeup:
             shade = np.clip(look.lips * 0.5, 0, 1).astype(np.float32)
             colour = colour + (0.45 * look.makeup * masks.lids)[..., None] * (shade - colour)
-        liner = np.clip(masks.liner * (0.35 + 0.6 * look.makeup), 0, 0.9)
+        liner = np.clip(masks.liner * (0.45 + 0.5 * look.makeup), 0, 0.9)
         colour = colour * (1 - liner[..., None] * np.array([0.75, 0.85, 0.85], np.float32))
         lips = look.lips.astype(np.float32) * (1 + 0.04 * fine - 0.30 * masks.lip_shade)[..., None]
         colour = colour + (masks.lips * 0.92)[..., None] * (lips - colour)

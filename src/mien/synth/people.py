@@ -230,7 +230,7 @@ def random_person(seed: int) -> Person:
         eye_bags=float(rng.beta(1.5, 2.5)), stubble=stubble, makeup=makeup, age=age,
         gloss=float(rng.uniform(0.25, 1.0)), mottle=float(rng.uniform(0.3, 1.0)),
         iris_size=float(rng.normal(0.405, 0.012)), neckline=float(rng.uniform(0.3, 3.4)),
-        lid_rest=float(np.clip(rng.normal(0.06, 0.05), 0.0, 0.15)), fringe=float(rng.uniform(6.7, 10.5)),
+        lid_rest=float(np.clip(rng.normal(0.13, 0.07), 0.0, 0.30)), fringe=float(rng.uniform(6.7, 10.5)),
         stripes=float(rng.random() < 0.2),
         paint_seed=int(rng.integers(2**31)),
     )  # fmt: skip

@@ -13,3 +13,14 @@ def offset_energy(offsets: torch.Tensor) -> torch.Tensor:
 def code_distance(wp: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Mean square distance of W+ codes. (B, L, D) → (B,)."""
     return (wp.float() - truth.float()).square().mean((1, 2))
+
+
+def sliced_wasserstein(codes: torch.Tensor, truth: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Squared 2-Wasserstein distance of two point clouds, averaged over projections (Bonneel et al. 2015); a scalar.
+
+    Args:
+        codes, truth: (N, D), equally many points.
+        directions: (D, P) unit vectors.
+    """
+    ours, theirs = (points.float() @ directions for points in (codes, truth))
+    return (ours.sort(0).values - theirs.sort(0).values).square().mean()

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from mien.data.pairs import FramePairs, PairBatch
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
-from mien.inversion import CodeCritic, Encoder, EncoderConfig, grow_encoder
+from mien.inversion import Encoder, EncoderConfig, grow_encoder
 from mien.losses.adversarial import fool, judge, r1_penalty
 from mien.losses.image import feature_l1, pyramid_l1
-from mien.losses.latent import offset_energy
+from mien.losses.latent import offset_energy, sliced_wasserstein
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import (
     Discriminator,
@@ -49,6 +50,9 @@ class AutoencoderConfig:
         batch: pairs per step.
         adversarial_from: first step with a discriminator; before it only reconstruction.
         weights: loss weights: pixel, feature, fool, offsets, prior.
+        game_share: share of the batch that plays the adversarial game; all of it is redrawn and compared.
+        mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
+        recent: number of codes of renders that the mapping network is compared with.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
     """
 
@@ -62,8 +66,11 @@ class AutoencoderConfig:
     lr: float = 2e-3
     adversarial_from: int = 0
     weights: dict[str, float] = field(
-        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "prior": 0.1}
+        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "prior": 10.0}
     )
+    game_share: float = 0.5
+    mapping_lr: float = 0.5
+    recent: int = 512
     r1: float = 1.0
     r1_every: int = 16
     ema_images: float = 5000.0
@@ -146,34 +153,52 @@ class Drawn:
     codes: torch.Tensor
 
 
-def rebuild_loss(nets: Networks, batch: PairBatch, game: bool) -> tuple[dict[str, torch.Tensor], Drawn]:
-    """Losses of the redrawn pictures, one mean each, and the pictures."""
+def rebuild_loss(nets: Networks, batch: PairBatch, num_players: int) -> tuple[dict[str, torch.Tensor], Drawn]:
+    """Mean losses of the redrawn pictures, and the pictures; the first `num_players` face the discriminator."""
     image, codes, offsets = nets.redraw(batch)
     image = image.float()
     losses = {"pixel": pyramid_l1(image, batch.target, batch.weight).mean(), "offsets": offset_energy(offsets).mean()}
-    if game:
+    if num_players:
         with torch.no_grad():
-            truth = nets.discriminator.features(batch.target)
-        maps = nets.discriminator.features(image)
+            truth = nets.discriminator.features(batch.target[:num_players])
+        maps = nets.discriminator.features(image[:num_players])
         losses["feature"] = feature_l1(maps[:-1], truth[:-1]).mean()
         losses["fool"] = fool(nets.discriminator.judge(maps[-1]).float()).mean()
     return losses, Drawn(image.detach(), codes.detach().float().mean(1))
 
 
-def sample_loss(
-    nets: Networks, code_critic: CodeCritic, z: torch.Tensor, game: bool
-) -> tuple[dict[str, torch.Tensor], Drawn]:
-    """Losses of samples: codes like those of redrawn pictures and, in the game, pictures that pass; the samples."""
-    w = nets.generator.mapping(z)
-    losses = {"prior": fool(code_critic(w).float()).mean()}
+class RecentCodes(nn.Module):
+    """The mean rows of the last codes of renders: what samples of the mapping network should be distributed like."""
+
+    codes: torch.Tensor
+
+    def __init__(self, count: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("codes", torch.zeros(count, dim))
+
+    def push(self, codes: torch.Tensor) -> None:
+        """Put (B, D) in front; the oldest leave."""
+        self.codes = torch.cat([codes, self.codes])[: len(self.codes)]
+
+    def distance(self, w: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Sliced Wasserstein distance of w (N, D) to as many stored codes, over 64 random projections."""
+        directions = F.normalize(torch.randn(w.shape[1], 64, generator=generator), dim=0).to(w)
+        return sliced_wasserstein(w, self.codes[: len(w)], directions)
+
+
+def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss of samples, which should pass the discriminator, and the samples."""
+    image = nets.generator.synthesis(nets.generator.broadcast(nets.generator.mapping(z)), noise="none")
+    return fool(nets.discriminator(image).float()).mean(), image.float().detach()
+
+
+def prior_loss(nets: Networks, recent: RecentCodes, generator: torch.Generator) -> torch.Tensor:
+    """Distance of codes M(z) to those of renders; w̄ follows their mean."""
+    count, device = len(recent.codes), recent.codes.device
+    w = nets.generator.mapping(torch.randn(count, nets.generator.config.latent_dim, generator=generator).to(device))
     with torch.no_grad():
-        nets.generator.w_mean.lerp_(w.mean(0).float(), 0.002)
-    if not game:
-        return losses, Drawn(z.new_zeros(0), w.float().detach())
-    half = nets.generator.broadcast(w[: len(w) // 2])
-    image = nets.generator.synthesis(half, noise="none")
-    losses["fool"] = fool(nets.discriminator(image).float()).mean()
-    return losses, Drawn(image.float().detach(), w.float().detach())
+        nets.generator.w_mean.lerp_(w.mean(0).float(), 0.01)
+    return recent.distance(w.float(), generator)
 
 
 def judge_loss(nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None) -> dict[str, torch.Tensor]:
@@ -212,34 +237,34 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     makers = [nets.generator, nets.encoder, nets.directions]
     maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
-    code_critic = seeded(1, lambda: CodeCritic(config.dim)).to(run.fabric.device)
-    code_step = torch.optim.Adam(code_critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
-    run.track(networks=nets, average=average.model, maker=maker, critic=critic, code_critic=code_critic,
-              code_step=code_step)  # fmt: skip
+    recent = RecentCodes(config.recent, config.dim).to(run.fabric.device)
+    run.track(networks=nets, average=average.model, maker=maker, critic=critic, recent=recent)
     describe(run_config.out, generator=nets.generator, encoder=nets.encoder, directions=nets.directions)
 
     for step in run.steps():
         generator = run.generator()
-        game = step >= config.adversarial_from
+        players = round(config.game_share * config.batch) if step >= config.adversarial_from else 0
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator).to(run.fabric.device)
-        z = torch.randn(len(batch.source), config.dim, generator=generator).to(run.fabric.device)
         nets.discriminator.requires_grad_(False)
-        code_critic.requires_grad_(False)
         with run.fabric.autocast():
-            losses, redrawn = rebuild_loss(nets, batch, game)
-            sample_losses, samples = sample_loss(nets, code_critic, z, game)
-        run.descend(maker, total_loss([losses, sample_losses], config.weights))
-        code_critic.requires_grad_(True)
-        run.descend(code_step, judge(code_critic(redrawn.codes), code_critic(samples.codes)))
-        run.record(**losses, prior=sample_losses["prior"])
-        if game:
+            losses, redrawn = rebuild_loss(nets, batch, players)
+            losses["prior"] = prior_loss(nets, recent, generator)
+            parts = [losses]
+            if players:
+                z = torch.randn(players // 2, config.dim, generator=generator).to(run.fabric.device)
+                loss, samples = sample_loss(nets, z)
+                parts.append({"fool": loss})
+        run.descend(maker, total_loss(parts, config.weights))
+        recent.push(redrawn.codes)
+        run.record(**losses)
+        if players:
             nets.discriminator.requires_grad_(True)
             gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
-            fakes = torch.cat([redrawn.images[: len(samples.images)], samples.images])
+            fakes = torch.cat([redrawn.images[: players // 2], samples])
             with run.fabric.autocast():
-                losses = judge_loss(nets, batch.target, fakes, gamma)
+                losses = judge_loss(nets, batch.target[:players], fakes, gamma)
             run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))
-            run.record(**losses)
+            run.record(**losses, sample=parts[1]["fool"])
         average.update(nets, config.batch, (step + 1) * config.batch)
         if run.every(run_config.sample_every):
             show(run, average.model, pairs)

@@ -95,9 +95,14 @@ class Networks(nn.Module):
         super().__init__()
         sizes = {"channel_base": config.channel_base, "channel_max": config.channel_max}
         generator = GeneratorConfig(
-            resolution=config.resolution, latent_dim=config.dim, style_dim=config.dim, noise=False, upsample="coarse",
+            resolution=config.resolution,
+            latent_dim=config.dim,
+            style_dim=config.dim,
+            mapping_lr_multiplier=config.mapping_lr,
+            noise=False,
+            upsample="coarse",
             **sizes,
-        )  # fmt: skip
+        )
         self.generator = Generator(generator)
         self.encoder = Encoder(
             EncoderConfig(resolution=min(64, config.resolution), num_rows=generator.num_rows, style_dim=config.dim)

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 DATA = Path(os.environ.get("MIEN_DATA", "../shared/data"))
 GOLDEN = Path(os.environ.get("MIEN_GOLDEN", str(DATA.parent / "golden")))
+
+torch.set_num_threads(1)  # many small tensors: threads only wait for each other on a busy machine
 
 
 def _required(is_there: bool, what: str) -> None:

@@ -99,3 +99,12 @@ def test_grid_fills_a_partial_row_with_white(rng):
     assert sheet.shape == (12, 18, 3)
     assert np.array_equal(sheet[:6, 9:], tiles[1]) and np.array_equal(sheet[6:, :9], tiles[2])
     assert (sheet[6:, 9:] == 255).all()
+
+
+def test_resizing_does_not_depend_on_the_batch():
+    scale = torch.tensor([0.1, 1.0, 2.0])[:, None, None, None]
+    batch = torch.rand(3, 3, 20, 20, generator=torch.Generator().manual_seed(0)) * scale
+    together = resize(batch, 13)
+    for i in range(3):
+        torch.testing.assert_close(together[i : i + 1], resize(batch[i : i + 1], 13))
+    assert float(together[0].max()) <= 0.1

@@ -1,4 +1,4 @@
-"""Every error that mien raises on purpose. All derive from `MienError`; the message is one sentence a user can act on."""
+"""Every error that mien raises on purpose: all derive from `MienError` and say in one sentence what can be done."""
 
 from __future__ import annotations
 

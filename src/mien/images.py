@@ -64,14 +64,16 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray, note: str = SYN
     text, exif = PngImagePlugin.PngInfo(), Image.Exif()
     text.add_text("Description", note)
     exif[0x010E] = note
-    options = {".png": {"pnginfo": text}}.get(path.suffix.lower(), {"quality": 95, "exif": exif})
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
         os.close(handle)
     except OSError as error:
         raise OutputError(f"{path}: cannot write there ({error.strerror})") from error
     try:
-        picture.save(partial, **options)
+        if path.suffix.lower() == ".png":
+            picture.save(partial, pnginfo=text)
+        else:
+            picture.save(partial, quality=95, exif=exif)
         os.chmod(partial, 0o644)
         os.replace(partial, path)
     except OSError as error:
@@ -99,7 +101,8 @@ def resize(batch: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     if tuple(batch.shape[-2:]) == target:
         return batch
     resized = F.interpolate(batch.float(), target, mode="bicubic", align_corners=False, antialias=True)
-    return resized.clamp(batch.amin().item(), batch.amax().item()).to(batch.dtype)
+    low, high = (x.float() for x in (batch.amin((1, 2, 3), keepdim=True), batch.amax((1, 2, 3), keepdim=True)))
+    return resized.clamp(low, high).to(batch.dtype)
 
 
 def shrink_to(batch: torch.Tensor, size: int) -> torch.Tensor:

@@ -23,6 +23,9 @@ def test_merging_keeps_the_confident_box_and_sorts_by_size():
     small = Box(100, 100, 110, 110, 0.6)
     boxes = [Box(0, 0, 20, 20, 0.5), Box(1, 1, 21, 21, 0.9), small]
     assert merge_boxes(boxes) == [boxes[1], small]
+    nested = Box(5, 5, 11, 11, 0.7)
+    assert nested.nesting(boxes[1]) == boxes[1].nesting(nested) == 1
+    assert merge_boxes([boxes[1], nested]) == [boxes[1]]
 
 
 @pytest.mark.parametrize(

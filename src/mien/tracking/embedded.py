@@ -24,11 +24,14 @@ from mien.tracking.layers import folded
 from mien.tracking.protocol import Box, checked_picture, merge_boxes
 from mien.tracking.regressor import FaceReading, FaceRegressor, RegressorConfig
 
-FIND_SIDES_PX = (256, 448)
+FIND_SIDES_PX = (256, 128)
+FIND_FINE_SIDE_PX = 448
 FIND_THRESHOLD = 0.3
 PRESENT_THRESHOLD = 0.5
-MOST_DOUBT = 0.10
-"""Two looks at a face differ by 1 to 3 % of the box; what is no face is seen differently each time."""
+CONFIRMED_THRESHOLD = 0.8
+"""Score from which a newly found box counts as a face; following goes on down to PRESENT_THRESHOLD."""
+HALF_SCORE_DOUBT = 0.10
+"""Two looks at a face differ by 1 to 3 % of the box; at this difference the score is halved."""
 TRACKER_VERSION = 1
 
 
@@ -56,11 +59,10 @@ class EmbeddedTracker:
         The regressor has the last word: it drops what is no face and puts the box where the landmarks are.
         """
         image = checked_picture(image)
-        for side in FIND_SIDES_PX:
-            boxes = self._confirmed(image, self._find_at(image, side))
-            if boxes or max(image.shape[:2]) <= side:
-                return boxes
-        return []
+        boxes = self._confirmed(image, [box for side in FIND_SIDES_PX for box in self._find_at(image, side)])
+        if boxes or max(image.shape[:2]) <= FIND_SIDES_PX[0]:
+            return boxes
+        return self._confirmed(image, self._find_at(image, FIND_FINE_SIDE_PX))
 
     def estimate(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> FaceParams:
         """The face in boxes[i] of images[i]; see `Tracker.estimate`. Results are on the CPU."""
@@ -77,7 +79,7 @@ class EmbeddedTracker:
         second = self._read(pictures, frames)
         sides = torch.tensor([side for _, side, _ in frames], dtype=torch.float32)
         doubt = (first.landmarks - second.landmarks).norm(dim=-1).mean(1) / sides
-        score = torch.minimum(first.score, second.score) * (doubt < MOST_DOUBT)
+        score = torch.minimum(first.score, second.score) / (1 + (doubt / HALF_SCORE_DOUBT) ** 2)
         return FaceParams(
             angles=second.angles,
             expression=second.expression,
@@ -89,9 +91,8 @@ class EmbeddedTracker:
     def _confirmed(self, image: np.ndarray, candidates: Sequence[Box]) -> list[Box]:
         params = self.estimate([image] * len(candidates), candidates)
         points = params.landmarks.numpy()
-        return merge_boxes(
-            [box_from_landmarks(points[i], float(params.score[i])) for i in np.flatnonzero(params.valid)]
-        )
+        faces = np.flatnonzero(params.score >= CONFIRMED_THRESHOLD)
+        return merge_boxes([box_from_landmarks(points[i], float(params.score[i])) for i in faces])
 
     def _find_at(self, image: np.ndarray, side: int) -> list[Box]:
         height, width = image.shape[:2]

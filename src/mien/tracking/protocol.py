@@ -11,6 +11,8 @@ import numpy as np
 from mien.errors import ImageError
 from mien.face3d.params import FaceParams
 
+MOST_NESTING = 0.65
+
 
 @dataclass(frozen=True)
 class Box:
@@ -44,10 +46,17 @@ class Box:
 
     def overlap(self, other: Box) -> float:
         """Intersection over union, 0 to 1."""
+        shared = self._shared(other)
+        return shared / max(self.area + other.area - shared, 1e-9)
+
+    def nesting(self, other: Box) -> float:
+        """Share of the smaller box that lies inside the larger one, 0 to 1."""
+        return self._shared(other) / max(min(self.area, other.area), 1e-9)
+
+    def _shared(self, other: Box) -> float:
         width = min(self.x1, other.x1) - max(self.x0, other.x0)
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
-        shared = max(width, 0.0) * max(height, 0.0)
-        return shared / max(self.area + other.area - shared, 1e-9)
+        return max(width, 0.0) * max(height, 0.0)
 
     @staticmethod
     def square(centre: np.ndarray, side: float, score: float = 1.0) -> Box:
@@ -69,10 +78,10 @@ class Tracker(Protocol):
 
 
 def merge_boxes(boxes: Sequence[Box], overlap: float = 0.4) -> list[Box]:
-    """Drop boxes that overlap a more confident one (non-maximum suppression); the rest, largest first."""
+    """Drop boxes that overlap or lie inside a more confident one (non-maximum suppression); the rest, largest first."""
     kept: list[Box] = []
     for box in sorted(boxes, key=lambda b: -b.score):
-        if all(box.overlap(other) < overlap for other in kept):
+        if all(box.overlap(other) < overlap and box.nesting(other) < MOST_NESTING for other in kept):
             kept.append(box)
     return sorted(kept, key=lambda b: -b.area)
 

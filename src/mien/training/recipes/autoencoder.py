@@ -51,6 +51,7 @@ class AutoencoderConfig:
         adversarial_from: first step with a discriminator; before it only reconstruction.
         weights: loss weights: pixel, feature, fool, offsets, prior.
         game_share: share of the batch that plays the adversarial game; all of it is redrawn and compared.
+        collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
         recent: number of codes of renders that the mapping network is compared with.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
@@ -69,6 +70,7 @@ class AutoencoderConfig:
         default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "prior": 10.0}
     )
     game_share: float = 0.5
+    collapse_share: float = 0.5
     mapping_lr: float = 0.5
     recent: int = 512
     r1: float = 1.0
@@ -112,10 +114,17 @@ class Networks(nn.Module):
         self.directions = DirectionMatrix(DirectionConfig(coordinates=coordinates, rows=rows, dim=config.dim))
         self.discriminator = Discriminator(DiscriminatorConfig(resolution=config.resolution, **sizes))
 
-    def redraw(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """G(E(I_s) + A·q_t), the code inside, and the row offsets of E."""
+    def redraw(
+        self, batch: PairBatch, collapsed: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """G(E(I_s) + A·q_t), the code inside, and the row offsets of E.
+
+        Where `collapsed` (B,) is True the mean row stands in for all rows: a code of W, like those of samples.
+        """
         base, offsets = self.encoder.split(batch.source)
         wp = self.directions.shift(base[:, None] + offsets, batch.q_target)
+        if collapsed is not None:
+            wp = torch.where(collapsed[:, None, None], wp.mean(1, keepdim=True), wp)
         return self.generator.synthesis(wp, noise="none"), wp, offsets
 
     def grow(self) -> None:
@@ -158,9 +167,11 @@ class Drawn:
     codes: torch.Tensor
 
 
-def rebuild_loss(nets: Networks, batch: PairBatch, num_players: int) -> tuple[dict[str, torch.Tensor], Drawn]:
+def rebuild_loss(
+    nets: Networks, batch: PairBatch, collapsed: torch.Tensor, num_players: int
+) -> tuple[dict[str, torch.Tensor], Drawn]:
     """Mean losses of the redrawn pictures, and the pictures; the first `num_players` face the discriminator."""
-    image, codes, offsets = nets.redraw(batch)
+    image, codes, offsets = nets.redraw(batch, collapsed)
     image = image.float()
     losses = {"pixel": pyramid_l1(image, batch.target, batch.weight).mean(), "offsets": offset_energy(offsets).mean()}
     if num_players:
@@ -230,7 +241,8 @@ def show(run: Run, nets: Networks, pairs: FramePairs) -> None:
     batch = pairs.draw(chosen, torch.Generator().manual_seed(1)).to(run.fabric.device)
     z = torch.randn(8, nets.generator.config.latent_dim, generator=torch.Generator().manual_seed(2))
     samples = nets.generator(z.to(batch.source.device), noise="none")
-    run.sample("pairs", [batch.source, batch.target, nets.redraw(batch)[0], samples], columns=8)
+    single = nets.redraw(batch, torch.ones(8, dtype=torch.bool, device=samples.device))[0]
+    run.sample("pairs", [batch.source, batch.target, nets.redraw(batch)[0], single, samples], columns=8)
 
 
 def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
@@ -250,9 +262,10 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
         generator = run.generator()
         players = round(config.game_share * config.batch) if step >= config.adversarial_from else 0
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator).to(run.fabric.device)
+        collapsed = (torch.rand(len(batch.source), generator=generator) < config.collapse_share).to(run.fabric.device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast():
-            losses, redrawn = rebuild_loss(nets, batch, players)
+            losses, redrawn = rebuild_loss(nets, batch, collapsed, players)
             losses["prior"] = prior_loss(nets, recent, generator)
             parts = [losses]
             if players:

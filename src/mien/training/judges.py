@@ -15,8 +15,8 @@ from mien.perception import IdentityNet
 from mien.tracking.regressor import FaceRegressor
 from mien.training.parts import load_identity, load_regressor
 
-FACE_CENTRE, FACE_SIDE = (0.5, 0.52), 0.66
-"""Where the face lies in the `head` crop, as shares of its side: what Net3D looks at."""
+FACE_CENTRE, FACE_SIDE = (0.5, 0.59), 0.64
+"""Where the face lies in the `head` crop on average, as shares of its side: what Net3D looks at."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Pairs come from one scene, weights favour eyes and mouth."""
 
 import numpy as np
+import pytest
 import torch
 
 from mien.data.pairs import REGION_WEIGHTS, FramePairs
@@ -39,6 +40,18 @@ def test_pairs_share_a_scene_and_differ():
 
 
 def test_weights_have_mean_one_and_favour_eyes():
-    weights = FramePairs(Toy(), arkit_motion_space(), 8).weights(torch.tensor([0]))
+    pairs = FramePairs(Toy(), arkit_motion_space(), 8)
+    pairs._landmarks[:] = 1e6
+    weights = pairs.weights(torch.tensor([0]))
     assert abs(float(weights.mean()) - 1) < 1e-6
-    assert float(weights[0, 0, 0, 0] / weights[0, 0, -1, 0]) == REGION_WEIGHTS[3] / REGION_WEIGHTS[0]
+    assert float(weights[0, 0, 0, 0] / weights[0, 0, -1, 0]) == pytest.approx(REGION_WEIGHTS[3] / REGION_WEIGHTS[0])
+
+
+def test_closed_eyes_count_by_their_landmarks():
+    heads = Toy()
+    heads.regions[:] = 1
+    pairs = FramePairs(heads, arkit_motion_space(), 8)
+    pairs._landmarks[:] = 1e6
+    pairs._landmarks[0, 36:42] = torch.tensor([2.0, 5.0])
+    weights = pairs.weights(torch.tensor([0]))[0, 0]
+    assert divmod(int(weights.argmax()), 8) == (5, 2)

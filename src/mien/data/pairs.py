@@ -14,6 +14,10 @@ from mien.images import shrink_to, to_tensor
 REGION_WEIGHTS = (0.5, 1.5, 0.7, 8.0, 5.0, 3.0, 0.5)
 """Reconstruction weight of background, skin, hair, eye, mouth, brow, clothes; maps are scaled to mean one."""
 
+BUMPS = ((slice(36, 42), 14.0, 0.035), (slice(42, 48), 14.0, 0.035), (slice(48, 68), 5.0, 0.06))
+"""Extra weight around the mean of landmarks: which, height, standard deviation as a share of the side. A closed eye has
+no eyeball region, yet its lid is what must be drawn."""
+
 
 class LabelledHeads(Protocol):
     """Pictures with exact parameters, grouped into scenes (`mien.synth.dataset.RenderedHeads` is one)."""
@@ -54,7 +58,8 @@ class FramePairs:
     def __init__(self, heads: LabelledHeads, motion: MotionSpace, resolution: int) -> None:
         self.heads, self.resolution = heads, resolution
         everything = np.arange(len(heads))
-        self.q = motion.encode(heads.params(everything))
+        params = heads.params(everything)
+        self.q, self._landmarks = motion.encode(params), params.landmarks
         order = np.argsort(heads.scene, kind="stable")
         counts = np.bincount(heads.scene.astype(int))
         self._first = np.concatenate([[0], np.cumsum(counts[counts > 0])])
@@ -72,7 +77,20 @@ class FramePairs:
         """(B,) picture indices → (B, 1, S, S) reconstruction weights of mean one."""
         regions = torch.from_numpy(np.asarray(self.heads.regions[index.numpy()], np.int64))
         maps = shrink_to(self._region_weights[regions][:, None], self.resolution)
+        maps = maps + self._bumps(self._landmarks[index], regions.shape[-1])
         return maps / maps.mean((1, 2, 3), keepdim=True)
+
+    def _bumps(self, landmarks: torch.Tensor, side: int) -> torch.Tensor:
+        """(B, 1, R, R) weights around eyes and mouth of landmarks (B, 68, 2) in pixels of a picture of `side`."""
+        axis = (torch.arange(self.resolution) + 0.5) / self.resolution
+        total = torch.zeros(len(landmarks), 1, self.resolution, self.resolution)
+        for points, height, spread in BUMPS:
+            centre = (landmarks[:, points].mean(1) + 0.5) / side
+            along_x, along_y = (
+                torch.exp(-((axis - centre[:, i : i + 1]) ** 2) / (2 * spread**2)) for i in (0, 1)
+            )  # fmt: skip
+            total += height * (along_y[:, :, None] * along_x[:, None, :])[:, None]
+        return total
 
     def draw(self, scenes: torch.Tensor, generator: torch.Generator) -> PairBatch:
         """Two different frames of each scene; a scene of one frame shows it twice."""

@@ -8,7 +8,7 @@ import torch
 from mien.losses.adversarial import fool, judge, path_length, r1_penalty
 from mien.losses.face import EYE_PAIRS, MOUTH_PAIRS, identity_loss, pair_loss, shape_loss
 from mien.losses.image import feature_l1, pyramid_l1, weighted_l1
-from mien.losses.latent import code_distance, offset_energy
+from mien.losses.latent import code_distance, offset_energy, sliced_wasserstein
 
 
 def test_adversarial_at_zero_logits():
@@ -67,3 +67,12 @@ def test_face_losses():
 def test_latent_losses():
     assert offset_energy(torch.full((2, 3, 4), 2.0)).tolist() == [4, 4]
     assert code_distance(torch.ones(1, 2, 3), torch.zeros(1, 2, 3)).tolist() == [1]
+
+
+def test_sliced_wasserstein_measures_a_shift_and_ignores_order():
+    points = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    directions = torch.eye(5)
+    shuffled = points[torch.randperm(64, generator=torch.Generator().manual_seed(1))]
+    assert float(sliced_wasserstein(points, shuffled, directions)) == 0
+    shift = torch.tensor([1.0, 0.0, 0.0, 0.0, 2.0])
+    assert float(sliced_wasserstein(points + shift, points, directions)) == pytest.approx(5 / 5, rel=1e-4)

@@ -2,14 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
+from mien.apps.cli import main
+from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
 from mien.tracking import save_tracker
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
-from mien.training.engine import seeded
+from mien.training.engine import Run, seeded, start_fabric
 from mien.training.parts import load_encoder, load_generator, load_weights
 from mien.training.recipes import autoencoder, direction, encoder, generator, identity
 
@@ -113,3 +116,54 @@ def test_runs_that_are_not_there(tmp_path, toy_heads, run_config):
     missing = tmp_path / "nothing"
     with pytest.raises(TrainingError, match=r"networks\.json is missing"):
         load_generator(missing)
+
+
+def test_recent_codes_keep_the_newest():
+    recent = autoencoder.RecentCodes(4, 2)
+    recent.push(torch.ones(3, 2))
+    recent.push(torch.full((2, 2), 2.0))
+    assert recent.codes[:, 0].tolist() == [2, 2, 1, 1]
+
+
+def test_mapping_network_moves_to_the_codes_of_renders():
+    recent = autoencoder.RecentCodes(64, 8)
+    recent.push(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) * 2 + 3)
+    draws = torch.Generator().manual_seed(1)
+    w = torch.zeros(64, 8, requires_grad=True)
+    optimiser = torch.optim.Adam([w], lr=0.1)
+    before = float(recent.distance(w, draws).detach())
+    for _ in range(60):
+        optimiser.zero_grad()
+        recent.distance(w, draws).backward()
+        optimiser.step()
+    assert float(recent.distance(w, draws).detach()) < 0.2 * before
+
+
+def test_contrast_prefers_the_right_partner():
+    unit = torch.eye(4)
+    right, wrong = (identity.contrast(unit, unit.roll(shift, 0), 0.1) for shift in (0, 1))
+    assert float(right.max()) < 0.01 and float(wrong.min()) > 5
+
+
+def test_margin_makes_the_task_harder():
+    head = identity.MarginHead(8, 5, scale=16.0, margin=0.3)
+    embedding = torch.nn.functional.normalize(torch.randn(6, 8), dim=1)
+    person = torch.arange(6) % 5
+    assert (head(embedding, person) > head(embedding, person, ramp=0.0)).all()
+
+
+def test_couples_show_one_person_twice(toy_heads, run_config):
+    run = Run(run_config("couples", 1), start_fabric(run_config("couples", 1)))
+    first, second = identity.draw_couples(run, np.arange(24).reshape(12, 2), 8)
+    assert (first // 2 == second // 2).all() and (first != second).all()
+
+
+def test_finished_runs_become_a_bundle(trained, tmp_path):
+    words = [str(tmp_path / "made"), "--provenance", "toy discs"]
+    words += ["--generator", str(trained["generator"]), "--tracker", str(trained["tracker"])]
+    assert main(["bundle", *words]) == 0
+    bundle = load_bundle(tmp_path / "made")
+    stored = load_weights(trained["generator"], "directions")["linear.weight"]
+    torch.testing.assert_close(bundle.directions.linear.weight, stored, atol=1e-3, rtol=1e-3)
+    assert bundle.crop == "head" and bundle.card["provenance"] == "toy discs"
+    assert main(["bundle", *words[:-1], str(tmp_path / "nothing")]) == 2

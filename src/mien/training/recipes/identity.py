@@ -1,7 +1,7 @@
 """An identity net from zero: an angular-margin embedding of rendered people (ArcFace, Deng et al. 2019).
 
 Thousands of people with a few pictures each start slowly under a margin, so the margin grows from zero, and a
-contrastive loss (InfoNCE, van den Oord et al. 2018) between two pictures of each person in the batch helps from step one.
+contrastive loss (InfoNCE, van den Oord et al. 2018) between two pictures of each person helps from step one.
 Backgrounds are replaced and colours shifted, so that the net cannot recognise the scene instead of the person.
 """
 

@@ -69,8 +69,8 @@ class AutoencoderConfig:
     weights: dict[str, float] = field(
         default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "prior": 10.0}
     )
-    game_share: float = 0.5
-    collapse_share: float = 0.5
+    game_share: float = 0.25
+    collapse_share: float = 0.25
     mapping_lr: float = 0.5
     recent: int = 512
     r1: float = 1.0

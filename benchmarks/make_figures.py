@@ -1,0 +1,102 @@
+"""The pictures of the documentation, from a bundle and the packaged samples.
+
+    python benchmarks/make_figures.py --bundle avatar
+
+Writes docs/images/demo.png (driver frames above the results for two sources), demo.gif (the same, moving) and
+samples.png (samples of the generator at truncation 0.7 and 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+
+import mien
+from mien.images import grid, read_image, resize, to_tensor, to_uint8, write_image
+from mien.media import read_video
+from mien.pipelines.reenactor import Reenactor, load
+
+ASSETS = Path(mien.__file__).parent / "assets" / "samples"
+SOURCES = ("source_1.jpg", "source_2.jpg")
+TILE_PX = 192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to draw.
+
+    Attributes:
+        bundle: name or folder of the bundle.
+        out: folder of the pictures.
+        columns: driver frames shown in the still picture.
+    """
+
+    bundle: str = "avatar"
+    out: Path = Path("docs/images")
+    columns: int = 7
+
+
+def tiles(images: np.ndarray) -> np.ndarray:
+    """(N, H, W, 3) uint8 → (N, TILE_PX, TILE_PX, 3)."""
+    return to_uint8(resize(to_tensor(images), TILE_PX))
+
+
+def drive(model: Reenactor) -> list[np.ndarray]:
+    """Driver frames, then the result for each source; each (N, TILE_PX, TILE_PX, 3)."""
+    frames = [frame.image for frame in read_video(ASSETS / "driver.mp4")]
+    rows = [tiles(np.stack(frames))]
+    for name in SOURCES:
+        identity = model.identify(read_image(ASSETS / name))
+        rows.append(tiles(np.stack(list(model.stream(identity, frames)))))
+    return rows
+
+
+def with_sources(rows: list[np.ndarray], index: np.ndarray) -> np.ndarray:
+    """The chosen frames as a grid with the sources in the first column."""
+    blank = np.full((1, TILE_PX, TILE_PX, 3), 255, np.uint8)
+    first = [blank, *(tiles(_square(read_image(ASSETS / name))[None]) for name in SOURCES)]
+    return grid(
+        np.concatenate([np.concatenate([a, row[index]]) for a, row in zip(first, rows, strict=True)]), len(index) + 1
+    )
+
+
+def _square(image: np.ndarray) -> np.ndarray:
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def write_animation(rows: list[np.ndarray], path: Path) -> None:
+    """Every second frame as a looping GIF: driver and both results side by side."""
+    frames = [Image.fromarray(np.concatenate([row[i] for row in rows], 1)) for i in range(0, len(rows[0]), 2)]
+    palette = [f.quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for f in frames]
+    palette[0].save(path, save_all=True, append_images=palette[1:], duration=80, loop=0, optimize=True)
+
+
+@torch.no_grad()
+def write_samples(model: Reenactor, path: Path) -> None:
+    """Two rows of samples at ψ = 0.7, two at ψ = 1."""
+    generator = model.bundle.generator
+    z = torch.randn(16, generator.config.latent_dim, generator=torch.Generator().manual_seed(0))
+    images = torch.cat([generator(z, psi) for psi in (0.7, 1.0)])
+    write_image(path, grid(to_uint8(images), 8))
+
+
+def main(settings: Settings) -> None:
+    """Write all pictures."""
+    model = load(settings.bundle)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    rows = drive(model)
+    index = np.linspace(0, len(rows[0]) - 1, settings.columns).round().astype(int)
+    write_image(settings.out / "demo.png", with_sources(rows, index))
+    write_animation(rows, settings.out / "demo.gif")
+    write_samples(model, settings.out / "samples.png")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

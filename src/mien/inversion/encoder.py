@@ -19,7 +19,10 @@ from mien.stylegan2.layers import EqualConv, EqualLinear
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Sizes of the encoder: input side, trunk widths min(channel_base / r, channel_max), rows and width of the code."""
+    """Sizes of the encoder: input side, trunk widths min(channel_base / r, channel_max), rows and width of the code.
+
+    A `pose_free` encoder finds what does not move; the code of a picture is then E(I) + A·q, with q from the tracker.
+    """
 
     resolution: int = 128
     channel_base: int = 2048
@@ -27,6 +30,7 @@ class EncoderConfig:
     hidden: int = 512
     num_rows: int = 12
     style_dim: int = 256
+    pose_free: bool = False
 
     def channels(self, resolution: int) -> int:
         """Width of the feature maps at a resolution."""

@@ -97,6 +97,8 @@ class Reenactor:
         region = crop.apply(image)
         code = self.bundle.encoder(to_tensor(region).to(self.device))
         coordinates = self.bundle.motion.encode(params.to("cpu"))
+        if self.bundle.encoder.config.pose_free:
+            code = self.bundle.directions.shift(code, coordinates.to(code))
         return Identity(code, params, coordinates, crop, region, tuple(self._notices(crop, coordinates)))
 
     def _notices(self, crop: Crop, coordinates: torch.Tensor) -> list[str]:

@@ -84,7 +84,7 @@ def test_encoder_inverts_better_after_training(toy_heads, run_config, trained):
         **trained,
         data=toy_heads,
         start=trained["generator"],
-        teacher=trained["generator"],
+        directions=trained["generator"],
         photographs=0.0,
         resolution=32,
         batch=4,

@@ -5,7 +5,7 @@ bring true pairs with exact coordinates q, so this recipe first learns to redraw
 frames of one scene. E sees a frame of another pose than the one asked for, so it learns what does not move; A learns
 what does. Any two poses of a person then differ by A·Δq exactly. Later the adversarial game starts, on redrawn pictures
 and on samples G(M(z)) alike. See docs/decisions/0001. The generator is an ordinary StyleGAN2 that the other recipes
-continue; recipe `encoder` trains the full inversion, whose codes include the pose, from this one's.
+continue; recipe `encoder` continues E on photographs as well.
 """
 
 from __future__ import annotations
@@ -106,9 +106,10 @@ class Networks(nn.Module):
             **sizes,
         )
         self.generator = Generator(generator)
-        self.encoder = Encoder(
-            EncoderConfig(resolution=min(64, config.resolution), num_rows=generator.num_rows, style_dim=config.dim)
+        encoder = EncoderConfig(
+            resolution=min(64, config.resolution), num_rows=generator.num_rows, style_dim=config.dim, pose_free=True
         )
+        self.encoder = Encoder(encoder)
         rows = min(generator.num_rows, 10)
         coordinates = len(arkit_motion_space())
         self.directions = DirectionMatrix(DirectionConfig(coordinates=coordinates, rows=rows, dim=config.dim))

@@ -26,6 +26,19 @@ from mien.training.parts import describe, load_directions, load_encoder, load_ge
 from mien.training.photographs import Photographs
 
 
+WEIGHTS = {
+    "pixel": 10.0,
+    "identity": 5.0,
+    "perceptual": 1.0,
+    "shape": 0.1,
+    "eye": 0.1,
+    "mouth": 0.1,
+    "offsets": 0.02,
+    "code": 1.0,
+    "fool": 0.02,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderRecipe:
     """What to train on and how.
@@ -34,7 +47,8 @@ class EncoderRecipe:
         generator, identity, tracker: folders of finished runs; frozen.
         data: folder of rendered heads.
         start: run whose encoder is the beginning; None starts from zero.
-        teacher: `autoencoder` run; its codes E(I) + A·q of renders, whose q is known exactly, are targets as well.
+        directions: run whose A adds the pose, E(I) + A·q, to codes of a pose-free encoder; None trains an encoder that
+            finds the pose too.
         photographs: share of photographs in a batch (needs the data pack); 0 trains on heads that nobody wears.
         resolution: input side of a new encoder.
         weights: loss weights; `code` on samples only, the others on every picture.
@@ -45,32 +59,19 @@ class EncoderRecipe:
     tracker: Path
     data: Path
     start: Path | None = None
-    teacher: Path | None = None
+    directions: Path | None = None
     photographs: float = 0.35
     resolution: int = 128
     batch: int = 12
     lr: float = 1e-3
-    weights: dict[str, float] = field(
-        default_factory=lambda: {
-            "pixel": 10.0,
-            "identity": 5.0,
-            "perceptual": 1.0,
-            "shape": 0.1,
-            "eye": 0.1,
-            "mouth": 0.1,
-            "offsets": 0.02,
-            "code": 1.0,
-            "taught": 2.0,
-            "fool": 0.02,
-        }
-    )
+    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
 
 PRESETS: dict[str, dict[str, object]] = {
     # two cores, under 2 minutes: runs, loss falls
     "tiny": {"resolution": 32, "batch": 6, "photographs": 0.0},
-    # two cores, about 15 minutes, from the autoencoder's encoder
-    "two-core": {},
+    # two cores, about 10 minutes, from the autoencoder's encoder; its samples are not good enough to teach codes yet
+    "two-core": {"weights": {**WEIGHTS, "code": 0.0, "fool": 0.0}},
     # one large GPU
     "accelerator": {"resolution": 256, "batch": 32},
 }
@@ -84,38 +85,29 @@ class Mixture:
     Attributes:
         images: (B, 3, S, S); weight: (B, 1, S, S); params: what they show.
         codes: (S, L, D) of the last S pictures, which are samples.
-        num_renders: the first pictures, whose parameters are exact.
     """
 
     images: torch.Tensor
     weight: torch.Tensor
     params: FaceParams
     codes: torch.Tensor
-    num_renders: int
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Codes of renders whose coordinates are known: E(I) + A·q of an autoencoder."""
-
-    encoder: Encoder
-    directions: DirectionMatrix
-
-    @torch.no_grad()
-    def codes(self, images: torch.Tensor, params: FaceParams) -> torch.Tensor:
-        """(B, L, D) targets of pictures with exact parameters."""
-        with torch.autocast(images.device.type, enabled=False):
-            q = arkit_motion_space().encode(params)
-        return self.directions.shift(self.encoder(images), q).float()
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """Everything that does not train."""
+    """Everything that does not train; `directions` is None for encoders that find the pose themselves."""
 
     generator: Generator
     judges: Judges
-    teacher: Teacher | None
+    directions: DirectionMatrix | None
+
+    def pose(self, wp: torch.Tensor, params: FaceParams) -> torch.Tensor:
+        """The code of a picture from what E says and the parameters of the face in it."""
+        if self.directions is None:
+            return wp
+        with torch.autocast(wp.device.type, enabled=False):
+            q = arkit_motion_space().encode(params)
+        return self.directions.shift(wp, q)
 
 
 def mix(config: EncoderRecipe, pairs: FramePairs, photographs: Photographs | None, frozen: Frozen, run: Run) -> Mixture:
@@ -136,7 +128,7 @@ def mix(config: EncoderRecipe, pairs: FramePairs, photographs: Photographs | Non
         seen = frozen.judges.read(samples)
     full = torch.cat([torch.cat(images).to(device), samples])
     maps = torch.cat([torch.cat(weight).to(device), torch.ones_like(samples[:, :1])])
-    return Mixture(full, maps, FaceParams.cat([*(p.to(device) for p in params), seen]), codes, len(index))
+    return Mixture(full, maps, FaceParams.cat([*(p.to(device) for p in params), seen]), codes)
 
 
 def inversion_losses(
@@ -144,7 +136,7 @@ def inversion_losses(
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Mean of every loss, and the codes."""
     base, offsets = encoder.split(batch.images)
-    wp = base[:, None] + offsets
+    wp = frozen.pose(base[:, None] + offsets, batch.params)
     result = frozen.generator.synthesis(wp, noise="none").float()
     losses = frozen.judges.geometry(result, batch.params) | frozen.judges.likeness(result, batch.images)
     losses |= {
@@ -153,18 +145,7 @@ def inversion_losses(
         "code": code_distance(wp[-len(batch.codes) :], batch.codes).mean(),
         "fool": fool(critic(wp.float().flatten(0, 1))).mean(),
     }
-    if frozen.teacher is not None:
-        renders = batch.num_renders
-        truth = frozen.teacher.codes(batch.images[:renders], batch.params[:renders])
-        losses["taught"] = code_distance(wp[:renders], truth).mean()
     return losses, wp.detach().float()
-
-
-def load_teacher(folder: Path | None, device: torch.device) -> Teacher | None:
-    """Encoder and directions of an autoencoder run."""
-    if folder is None:
-        return None
-    return Teacher(load_encoder(folder).to(device), load_directions(folder).to(device))
 
 
 def new_encoder(config: EncoderRecipe, generator: Generator) -> Encoder:
@@ -172,9 +153,13 @@ def new_encoder(config: EncoderRecipe, generator: Generator) -> Encoder:
     if config.start is not None:
         return load_encoder(config.start).train().requires_grad_(True)
     sizes = generator.config
-    encoder = Encoder(
-        EncoderConfig(resolution=config.resolution, num_rows=sizes.num_rows, style_dim=sizes.style_dim)
-    )  # fmt: skip
+    config_out = EncoderConfig(
+        resolution=config.resolution,
+        num_rows=sizes.num_rows,
+        style_dim=sizes.style_dim,
+        pose_free=config.directions is not None,
+    )
+    encoder = Encoder(config_out)
     with torch.no_grad():
         encoder.base.bias.copy_(generator.w_mean)
     return encoder
@@ -186,7 +171,8 @@ def train(config: EncoderRecipe, run_config: RunConfig) -> Run:
     device = run.fabric.device
     generator = load_generator(config.generator).to(device)
     judges = load_judges(config.tracker, config.identity, device)
-    frozen = Frozen(generator, judges, load_teacher(config.teacher, device))
+    directions = load_directions(config.directions).to(device) if config.directions else None
+    frozen = Frozen(generator, judges, directions)
     side = generator.config.resolution
     pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), side)
     photographs = Photographs(side) if config.photographs else None
@@ -214,6 +200,7 @@ def train(config: EncoderRecipe, run_config: RunConfig) -> Run:
         run.record(**losses)
         if run.every(run_config.sample_every):
             with torch.no_grad():
-                redrawn = generator.synthesis(average.model(batch.images), noise="none").float()
+                wp = frozen.pose(average.model(batch.images), batch.params)
+                redrawn = generator.synthesis(wp, noise="none").float()
             run.sample("inversion", [batch.images, redrawn], columns=config.batch)
     return run

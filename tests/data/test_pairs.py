@@ -55,3 +55,18 @@ def test_closed_eyes_count_by_their_landmarks():
     pairs._landmarks[0, 36:42] = torch.tensor([2.0, 5.0])
     weights = pairs.weights(torch.tensor([0]))[0, 0]
     assert divmod(int(weights.argmax()), 8) == (5, 2)
+
+
+def test_tilting_turns_picture_and_roll_clockwise():
+    heads = Toy()
+    pairs = FramePairs(heads, arkit_motion_space(), 8)
+    batch = pairs.draw(torch.zeros(1).long(), torch.Generator().manual_seed(0))
+    batch.target[:] = -1
+    batch.target[0, :, 1, 3:5] = 1  # a bright spot above the middle
+    tilted = pairs.tilt(batch, 0.4, torch.Generator().manual_seed(3))
+    roll = float(tilted.q_target[0, 2])
+    assert abs(roll) > 0.5
+    columns = (tilted.target[0, 0] + 1).sum(0)
+    moved = float((columns * torch.arange(8)).sum() / columns.sum()) - 3.5
+    assert moved * roll > 0, "positive roll moves the crown to the right"
+    assert float(tilted.q_target[0, 0]) == pytest.approx(float(batch.q_target[0, 0]), abs=1e-4)

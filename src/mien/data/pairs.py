@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from mien.face3d import FaceParams, MotionSpace
+from mien.geometry import angles_from_rotation, rotation_from_angles
 from mien.images import shrink_to, to_tensor
 
 REGION_WEIGHTS = (0.5, 1.5, 0.7, 8.0, 5.0, 3.0, 0.5)
@@ -58,8 +60,8 @@ class FramePairs:
     def __init__(self, heads: LabelledHeads, motion: MotionSpace, resolution: int) -> None:
         self.heads, self.resolution = heads, resolution
         everything = np.arange(len(heads))
-        params = heads.params(everything)
-        self.q, self._landmarks = motion.encode(params), params.landmarks
+        self._motion, self._params = motion, heads.params(everything)
+        self.q, self._landmarks = motion.encode(self._params), self._params.landmarks
         order = np.argsort(heads.scene, kind="stable")
         counts = np.bincount(heads.scene.astype(int))
         self._first = np.concatenate([[0], np.cumsum(counts[counts > 0])])
@@ -79,6 +81,24 @@ class FramePairs:
         maps = shrink_to(self._region_weights[regions][:, None], self.resolution)
         maps = maps + self._bumps(self._landmarks[index], regions.shape[-1])
         return maps / maps.mean((1, 2, 3), keepdim=True)
+
+    def tilt(self, batch: PairBatch, spread: float, generator: torch.Generator) -> PairBatch:
+        """Turn every target in its plane by a normal angle of `spread` radians; pictures, weights and q follow.
+
+        The `head` crop is centred on the head, so the turned picture is the crop of the rolled head, corners excepted.
+        """
+        angle = torch.randn(len(batch.target), generator=generator) * spread
+        none = torch.zeros_like(angle)
+        turn = rotation_from_angles(torch.stack([none, none, angle], 1))
+        params = self._params[batch.target_index]
+        turned = angles_from_rotation(turn @ rotation_from_angles(params.angles))
+        theta = torch.stack([angle.cos(), angle.sin(), none, -angle.sin(), angle.cos(), none], 1).reshape(-1, 2, 3)
+        field = F.affine_grid(theta, list(batch.target.shape), align_corners=False)
+        both = torch.cat([batch.target, batch.weight], 1)
+        both = F.grid_sample(both, field, padding_mode="reflection", align_corners=False)
+        weight = both[:, 3:] / both[:, 3:].mean((1, 2, 3), keepdim=True)
+        q_target = self._motion.encode(replace(params, angles=turned))
+        return replace(batch, target=both[:, :3], weight=weight, q_target=q_target)
 
     def _bumps(self, landmarks: torch.Tensor, side: int) -> torch.Tensor:
         """(B, 1, R, R) weights around eyes and mouth of landmarks (B, 68, 2) in pixels of a picture of `side`."""

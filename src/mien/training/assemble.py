@@ -9,7 +9,8 @@ import torch
 
 from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
-from mien.face3d import arkit_motion_space
+from mien.face3d import MotionSpace, arkit_motion_space
+from mien.methods import DirectionMatrix
 from mien.training.parts import (
     load_detector,
     load_directions,
@@ -29,6 +30,7 @@ class Assembly:
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
         name: what the bundle is called.
         truncation: ψ applied after the shift; 1 keeps codes as they are.
+        roll_deg: largest roll the parts were trained on, tilted pictures included.
         licence, provenance: texts of the card.
         quality: measured numbers of the card.
     """
@@ -39,15 +41,27 @@ class Assembly:
     directions: Path | None = None
     name: str = "avatar"
     truncation: float = 1.0
+    roll_deg: float = 40.0
     licence: str = "Apache-2.0"
     provenance: str = "not stated"
     quality: tuple[tuple[str, float], ...] = ()
 
 
+def widen(matrix: DirectionMatrix, motion: MotionSpace, name: str, limit: float) -> tuple[DirectionMatrix, MotionSpace]:
+    """Let a symmetric coordinate run to ±limit: its range grows and its column of A with it, so A·q stays the same."""
+    column = motion.index(name)
+    factor = limit / float(motion.ranges[column, 1])
+    ranges = motion.ranges.clone()
+    ranges[column] *= factor
+    with torch.no_grad():
+        matrix.linear.weight[:, column] *= factor
+    return matrix, motion.with_ranges(ranges)
+
+
 def assemble(plan: Assembly, folder: Path) -> Path:
     """Collect the averaged networks of finished runs and write them as a bundle.
 
-    The motion space keeps the ranges that the renders were drawn from: the working range of everything trained on them.
+    The motion space has the ranges that the training pictures were drawn from.
 
     Raises:
         TrainingError: a run is missing or of another version.
@@ -56,12 +70,14 @@ def assemble(plan: Assembly, folder: Path) -> Path:
     generator = load_generator(plan.generator)
     if not torch.isfinite(generator.w_mean).all():
         raise TrainingError(f"{plan.generator}: the generator's weights are not finite")
+    directions = load_directions(plan.directions or plan.generator)
+    directions, motion = widen(directions, arkit_motion_space(), "roll", plan.roll_deg)
     bundle = Bundle(
         name=plan.name,
         generator=generator,
         encoder=load_encoder(plan.encoder or plan.generator),
-        directions=load_directions(plan.directions or plan.generator),
-        motion=arkit_motion_space(),
+        directions=directions,
+        motion=motion,
         truncation=plan.truncation,
         crop="head",
         tracker=TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker)),

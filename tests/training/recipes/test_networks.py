@@ -164,6 +164,8 @@ def test_finished_runs_become_a_bundle(trained, tmp_path):
     assert main(["bundle", *words]) == 0
     bundle = load_bundle(tmp_path / "made")
     stored = load_weights(trained["generator"], "directions")["linear.weight"]
+    stored[:, 2] *= 2
     torch.testing.assert_close(bundle.directions.linear.weight, stored, atol=1e-3, rtol=1e-3)
+    assert bundle.motion.ranges[2].tolist() == [-40, 40], "roll runs twice as far, with its column of A"
     assert bundle.crop == "head" and bundle.card["provenance"] == "toy discs"
     assert main(["bundle", *words[:-1], str(tmp_path / "nothing")]) == 2

@@ -53,6 +53,7 @@ class AutoencoderConfig:
         game_share: share of the batch that plays the adversarial game; all of it is redrawn and compared.
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
+        tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll.
         recent: number of codes of renders that the mapping network is compared with.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
     """
@@ -72,6 +73,7 @@ class AutoencoderConfig:
     game_share: float = 0.25
     collapse_share: float = 0.25
     mapping_lr: float = 0.5
+    tilt: float = 0.2
     recent: int = 512
     r1: float = 1.0
     r1_every: int = 16
@@ -262,7 +264,8 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     for step in run.steps():
         generator = run.generator()
         players = round(config.game_share * config.batch) if step >= config.adversarial_from else 0
-        batch = pairs.draw(run.batch(len(pairs), config.batch), generator).to(run.fabric.device)
+        batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
+        batch = (pairs.tilt(batch, config.tilt, generator) if config.tilt else batch).to(run.fabric.device)
         collapsed = (torch.rand(len(batch.source), generator=generator) < config.collapse_share).to(run.fabric.device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast():

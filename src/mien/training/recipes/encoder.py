@@ -25,7 +25,6 @@ from mien.training.judges import Judges, load_judges
 from mien.training.parts import describe, load_directions, load_encoder, load_generator
 from mien.training.photographs import Photographs
 
-
 WEIGHTS = {
     "pixel": 10.0,
     "identity": 5.0,

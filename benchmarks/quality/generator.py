@@ -22,6 +22,7 @@ from rich.table import Table
 from mien.checkpoints.bundle import Bundle, load_bundle
 from mien.device import choose_device
 from mien.errors import InputError
+from mien.face3d import FaceParams
 from mien.images import resize, to_tensor, to_uint8
 from mien.metrics import Gaussian, GaussianStream, frechet_distance
 from mien.synth.dataset import RenderedHeads
@@ -72,7 +73,9 @@ def main(settings: Settings) -> None:
         "other renders": lambda i: heads.images(second[i : i + settings.batch]),
     }
     size = heads.images(first[:1]).shape[1]
-    sets["other renders, encoded and drawn again"] = lambda i: redrawn(bundle, sets["other renders"](i))
+    sets["other renders, encoded and drawn again"] = lambda i: redrawn(
+        bundle, sets["other renders"](i), heads.params(second[i : i + settings.batch])
+    )
     for psi in settings.psi:
         sets[f"samples, psi {psi:g}"] = lambda i, psi=psi: samples(bundle, settings, i, psi, size)
     distances = {}
@@ -113,10 +116,13 @@ def samples(bundle: Bundle, settings: Settings, start: int, psi: float, size: in
 
 
 @torch.no_grad()
-def redrawn(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+def redrawn(bundle: Bundle, images: np.ndarray, params: FaceParams) -> np.ndarray:
     """uint8 NHWC pictures encoded and drawn again without being moved, at their own size."""
     device = next(bundle.generator.parameters()).device
-    codes = torch.lerp(bundle.w_mean, bundle.encoder(to_tensor(images).to(device)), bundle.truncation)
+    codes = bundle.encoder(to_tensor(images).to(device))
+    if bundle.encoder.config.pose_free:
+        codes = bundle.directions.shift(codes, bundle.motion.encode(params).to(codes))
+    codes = torch.lerp(bundle.w_mean, codes, bundle.truncation)
     return to_uint8(resize(bundle.generator.synthesis(codes).float().clamp(-1, 1), images.shape[1]))
 
 

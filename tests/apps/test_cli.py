@@ -128,10 +128,13 @@ def test_signals_leave_nothing_half_written(fakes, anna, bob, tmp_path, monkeypa
     monkeypatch.setattr("mien.pipelines.load", lambda *_: model)
     before = sorted(tmp_path.iterdir())
     handler = signal.getsignal(signal.SIGTERM)
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start with it ignored
     try:
         found = main(["reenact", anna, bob, "-o", str(tmp_path / "o.mp4"), "--batch", "1"])
     except SystemExit as leaving:
         found = leaving.code
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert found == code and sorted(tmp_path.iterdir()) == before
     assert signal.getsignal(signal.SIGTERM) is handler
 

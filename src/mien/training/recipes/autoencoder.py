@@ -263,7 +263,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
 
     for step in run.steps():
         generator = run.generator()
-        players = round(config.game_share * config.batch) if step >= config.adversarial_from else 0
+        players = max(2, round(config.game_share * config.batch)) if step >= config.adversarial_from else 0
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
         batch = (pairs.tilt(batch, config.tilt, generator) if config.tilt else batch).to(run.fabric.device)
         collapsed = (torch.rand(len(batch.source), generator=generator) < config.collapse_share).to(run.fabric.device)

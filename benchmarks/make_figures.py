@@ -2,8 +2,8 @@
 
     python benchmarks/make_figures.py --bundle avatar
 
-Writes docs/images/demo.png (driver frames above the results for two sources), demo.gif (the same, moving) and
-samples.png (samples of the generator at truncation 0.7 and 1).
+Writes docs/images/demo.jpg (driver frames above the results for two sources) and samples.jpg (samples of the generator
+at truncation 0.7 and 1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from PIL import Image
 
 import mien
 from mien.images import grid, read_image, resize, to_tensor, to_uint8, write_image
@@ -71,13 +70,6 @@ def _square(image: np.ndarray) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
-def write_animation(rows: list[np.ndarray], path: Path) -> None:
-    """Every second frame as a looping GIF: driver and both results side by side."""
-    frames = [Image.fromarray(np.concatenate([row[i] for row in rows], 1)) for i in range(0, len(rows[0]), 2)]
-    palette = [f.quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for f in frames]
-    palette[0].save(path, save_all=True, append_images=palette[1:], duration=80, loop=0, optimize=True)
-
-
 @torch.no_grad()
 def write_samples(model: Reenactor, path: Path) -> None:
     """Two rows of samples at ψ = 0.7, two at ψ = 1."""
@@ -93,9 +85,8 @@ def main(settings: Settings) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = drive(model)
     index = np.linspace(0, len(rows[0]) - 1, settings.columns).round().astype(int)
-    write_image(settings.out / "demo.png", with_sources(rows, index))
-    write_animation(rows, settings.out / "demo.gif")
-    write_samples(model, settings.out / "samples.png")
+    write_image(settings.out / "demo.jpg", with_sources(rows, index))
+    write_samples(model, settings.out / "samples.jpg")
 
 
 if __name__ == "__main__":

@@ -154,3 +154,10 @@ def test_presets_are_defaults_and_required_options_are_asked_for(capsys, tmp_pat
     config, run = train._parse(recipe, "tracker", preset, rest)
     assert config.lr == 0.5 and config.crops == recipe.PRESETS["tiny"]["crops"]
     assert run.steps == recipe.STEPS["tiny"] and run.out == Path(tmp_path / "run") and run.max_minutes is None
+
+
+@pytest.mark.parametrize("recipe", ["autoencoder", "direction", "encoder", "generator", "identity", "tracker"])
+def test_every_recipe_explains_its_options(recipe, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["train", recipe, "--preset", "tiny", "--help"])
+    assert leaving.value.code == 0 and "--max-minutes" in capsys.readouterr().out

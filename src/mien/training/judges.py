@@ -54,7 +54,7 @@ class Judges:
         """Means of L_id and of the feature distance (our substitute for L_per) between pictures."""
         maps, source_maps = self.identity.features(result), self.identity.features(source)
         return {
-            "identity": identity_loss(self.identity(result), self.identity(source)).mean(),
+            "id": identity_loss(self.identity(result), self.identity(source)).mean(),
             "perceptual": feature_l1(maps[:2], source_maps[:2]).mean(),
         }
 

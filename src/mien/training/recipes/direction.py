@@ -29,7 +29,7 @@ class DirectionRecipe:
         generator, identity, tracker: folders of finished runs.
         start: run of this recipe or of `autoencoder` whose A is the beginning; None starts at N(0, 0.03²).
         rows: W+ rows that move; None takes 8 of 14 and in proportion.
-        weights: of shape, eye, mouth, identity, perceptual (METHODS section 2).
+        weights: of shape, eye, mouth, id, perceptual (METHODS section 2).
     """
 
     generator: Path
@@ -42,7 +42,7 @@ class DirectionRecipe:
     weight_decay: float = 5e-4
     single_share: float = 0.5
     weights: dict[str, float] = field(
-        default_factory=lambda: {"shape": 1.0, "eye": 1.0, "mouth": 1.0, "identity": 10.0, "perceptual": 10.0}
+        default_factory=lambda: {"shape": 1.0, "eye": 1.0, "mouth": 1.0, "id": 10.0, "perceptual": 10.0}
     )
 
 

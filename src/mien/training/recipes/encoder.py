@@ -27,7 +27,7 @@ from mien.training.photographs import Photographs
 
 WEIGHTS = {
     "pixel": 10.0,
-    "identity": 5.0,
+    "id": 5.0,
     "perceptual": 1.0,
     "shape": 0.1,
     "eye": 0.1,

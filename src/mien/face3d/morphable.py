@@ -18,9 +18,16 @@ HEAD_HEIGHT_PX = 224.0
 """Pixel losses scale any shape model so that chin to crown measures this many pixels (METHODS section 2)."""
 
 
-def data_folder() -> Path:
-    """The folder of training material: MIEN_DATA, by default ../shared/data."""
-    return Path(os.environ.get("MIEN_DATA", "../shared/data"))
+def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
+    """The data pack: the folder given, or MIEN_DATA, or ../shared/data.
+
+    Raises:
+        MissingDataError: it is not there.
+    """
+    chosen = Path(folder or os.environ.get("MIEN_DATA") or "../shared/data")
+    if not chosen.is_dir():
+        raise MissingDataError(f"{chosen}: no data pack there; set MIEN_DATA to its folder")
+    return chosen
 
 
 @dataclass(frozen=True)

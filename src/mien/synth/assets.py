@@ -5,14 +5,13 @@ Head: ICT-FaceKit (MIT). Hair: MakeHuman (CC0 1.0). Head axes, centimetres.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from mien.errors import MissingDataError
+from mien.face3d.morphable import data_folder
 
 FACE, NECK, SOCKET, EYE_SOCKET, GUMS, TEETH, EYE_LEFT, EYE_RIGHT, LASHES = range(9)
 """Kinds of drawn surface."""
@@ -23,18 +22,6 @@ _PART_KIND = {
     "Eyelashes left": LASHES, "Eyelashes right": LASHES,
 }  # fmt: skip
 _HIDDEN_TEETH = ("2nd Molar", "3rd Molar", "3rd molar")
-
-
-def data_folder() -> Path:
-    """The data pack: environment variable MIEN_DATA, else `../shared/data`.
-
-    Raises:
-        MissingDataError: there is no such folder.
-    """
-    folder = Path(os.environ.get("MIEN_DATA", "../shared/data"))
-    if not folder.is_dir():
-        raise MissingDataError(f"The data pack is not at {folder}; set MIEN_DATA to its folder.")
-    return folder
 
 
 @dataclass(frozen=True)

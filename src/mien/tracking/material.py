@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from mien.errors import MissingDataError
+from mien.face3d.morphable import data_folder
 from mien.face3d.params import FaceParams
 from mien.geometry import angles_from_rotation
 from mien.images import read_image
@@ -21,7 +21,6 @@ from mien.tracking.mediapipe import landmarks_from_points, params_from_mediapipe
 from mien.tracking.reshaping import load_head_table, random_change, reshape_face
 from mien.tracking.samples import LabelledFace
 
-DATA_VARIABLE = "MIEN_DATA"
 HELD_OUT_EVERY = 5
 CLIPS = ("head_pose_male", "head_pose_female_and_male")
 Part = Literal["train", "held_out", "all"]
@@ -29,18 +28,6 @@ POINT_ANGLE_SCALE = (1.04, 0.99, 0.99)
 POINT_ANGLE_SHIFT_DEG = (0.0, -2.3, 0.0)
 """True angle = scale · angle from MediaPipe's points + shift, measured on 1500 renders of held-out people."""
 _REAL_TRUST = np.array([0.5, 0.6, 0.7])
-
-
-def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
-    """The data pack: the folder given, or $MIEN_DATA, or ../shared/data.
-
-    Raises:
-        MissingDataError: it is not there.
-    """
-    chosen = Path(folder or os.environ.get(DATA_VARIABLE) or "../shared/data")
-    if not (chosen / "faces").is_dir():
-        raise MissingDataError(f"{chosen}: no data pack there; set {DATA_VARIABLE}")
-    return chosen
 
 
 def held_out(count: int) -> np.ndarray:

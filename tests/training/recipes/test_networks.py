@@ -79,7 +79,7 @@ def test_identity_net_learns_the_people(toy_heads, run_config):
     assert sum(loss[-5:]) < 0.9 * sum(loss[:5])
 
 
-def test_encoder_inverts_better_after_training(toy_heads, run_config, trained):
+def test_encoder_inverts_better_after_training(data_pack, toy_heads, run_config, trained):
     config = encoder.EncoderRecipe(
         **trained,
         data=toy_heads,

@@ -21,11 +21,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mien.errors import MissingDataError, TrainingError
+from mien.face3d.morphable import data_folder
 from mien.images import to_tensor
 from mien.synth.dataset import RenderedHeads
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.embedded import save_tracker
-from mien.tracking.material import CLIPS, data_folder, load_clip, load_photographs, reshaped
+from mien.tracking.material import CLIPS, load_clip, load_photographs, reshaped
 from mien.tracking.objectives import detector_losses, regressor_losses
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops

@@ -84,7 +84,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # hardware, time, expected result                                                     (docs/results.md)
     # two cores, under 2 minutes: runs, loss falls
     "tiny": {"resolution": 32, "channel_base": 512, "channel_max": 64, "dim": 64, "batch": 8, "adversarial_from": 20},
-    # two cores, about two hours at 128²: the first third redraws only, then the adversarial game sharpens
+    # two cores, about two hours at 128²: the first quarter redraws only, then the adversarial game sharpens
     "two-core": {"resolution": 128, "adversarial_from": 4_000},
     # one large GPU
     "accelerator-256": {"resolution": 256, "channel_base": 8192, "dim": 512, "batch": 32, "adversarial_from": 20_000},

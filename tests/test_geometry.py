@@ -3,7 +3,16 @@ import math
 import numpy as np
 import torch
 
-from mien.geometry import angles_from_rotation, apply_affine, compose_affine, invert_affine, rotation_from_angles
+from mien.geometry import (
+    angles_from_rotation,
+    apply_affine,
+    axis_angle_from_rotation,
+    compose_affine,
+    invert_affine,
+    quaternion_from_rotation,
+    rotation_from_angles,
+    rotation_from_axis_angle,
+)
 
 NOSE, CROWN = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 0.0])
 
@@ -48,3 +57,27 @@ def test_affine_maps_compose_and_invert(rng):
     np.testing.assert_allclose(apply_affine(compose_affine(shift, quarter), np.array([[1.0, 0.0]])), [[5.0, 1.0]])
     matrix = rng.normal(size=(2, 3))
     np.testing.assert_allclose(apply_affine(invert_affine(matrix), apply_affine(matrix, points)), points, atol=1e-9)
+
+
+def test_axis_angle_and_rotation_are_exact_inverses_at_every_angle(rng):
+    axis = torch.from_numpy(rng.normal(size=(200, 3)))
+    angle = torch.cat([torch.linspace(0, math.pi - 1e-4, 180), torch.logspace(-9, -1, 20)]).double()
+    vector = axis / axis.norm(dim=1, keepdim=True) * angle[:, None]
+    rotation = rotation_from_axis_angle(vector)
+    assert torch.allclose(rotation @ rotation.mT, torch.eye(3, dtype=torch.float64).expand_as(rotation), atol=1e-12)
+    assert torch.allclose(axis_angle_from_rotation(rotation), vector, atol=1e-8)
+    assert float(quaternion_from_rotation(rotation)[:, 0].min()) >= 0
+
+
+def test_axis_angle_turns_by_the_right_hand():
+    quarter = rotation_from_axis_angle(torch.tensor([0.0, math.pi / 2, 0.0]))
+    assert torch.allclose(quarter @ NOSE, torch.tensor([1.0, 0.0, 0.0]), atol=1e-6), "y axis: nose to the image's right"
+    assert torch.equal(rotation_from_axis_angle(torch.zeros(3)), torch.eye(3))
+
+
+def test_axis_angle_can_be_differentiated_at_rest():
+    for vector in (torch.zeros(1, 3), torch.tensor([[0.3, -1.1, 0.2]])):
+        vector = vector.double().requires_grad_(True)
+        assert torch.autograd.gradcheck(rotation_from_axis_angle, vector, atol=1e-4)
+    vector = torch.tensor([[0.3, -1.1, 0.2]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: axis_angle_from_rotation(rotation_from_axis_angle(v)), vector)

@@ -6,6 +6,8 @@ turns the face to the image's right, positive pitch looks up, positive roll tilt
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -44,6 +46,67 @@ def angles_from_rotation(rotation: torch.Tensor) -> torch.Tensor:
     pitch = torch.asin(rotation[..., 1, 2].clamp(-1, 1))
     roll = -torch.atan2(rotation[..., 1, 0], rotation[..., 1, 1])
     return torch.stack([yaw, pitch, roll], -1)
+
+
+def rotation_from_axis_angle(axis_angle: torch.Tensor) -> torch.Tensor:
+    """Rodrigues' formula, R = I + sin t/t · K + (1 − cos t)/t² · K², exact and differentiable at rest.
+
+    Args:
+        axis_angle: (..., 3) axis times angle t in radians.
+
+    Returns:
+        (..., 3, 3) rotation matrices; K is the cross-product matrix of the vector.
+    """
+    angle = torch.linalg.vector_norm(axis_angle, dim=-1)[..., None, None]
+    x, y, z = axis_angle.unbind(-1)
+    none = torch.zeros_like(x)
+    rows = [[none, -z, y], [z, none, -x], [-y, x, none]]
+    cross = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    slope, bend = torch.sinc(angle / math.pi), torch.sinc(angle / (2 * math.pi)).square() / 2
+    return torch.eye(3, dtype=cross.dtype, device=cross.device) + slope * cross + bend * (cross @ cross)
+
+
+def quaternion_from_rotation(rotation: torch.Tensor) -> torch.Tensor:
+    """Unit quaternion (w, x, y, z), w ≥ 0, of a rotation matrix; accurate for every angle (Shepperd 1978).
+
+    Args:
+        rotation: (..., 3, 3).
+
+    Returns:
+        (..., 4).
+    """
+    r = rotation
+    d0, d1, d2 = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
+    squares = torch.stack([1 + d0 + d1 + d2, 1 + d0 - d1 - d2, 1 - d0 + d1 - d2, 1 - d0 - d1 + d2], -1)
+    w_x, w_y, w_z = (r[..., b, a] - r[..., a, b] for a, b in ((1, 2), (2, 0), (0, 1)))
+    x_y, x_z, y_z = (r[..., a, b] + r[..., b, a] for a, b in ((0, 1), (0, 2), (1, 2)))
+    products = torch.stack(
+        [
+            torch.stack([squares[..., 0], w_x, w_y, w_z], -1),
+            torch.stack([w_x, squares[..., 1], x_y, x_z], -1),
+            torch.stack([w_y, x_y, squares[..., 2], y_z], -1),
+            torch.stack([w_z, x_z, y_z, squares[..., 3]], -1),
+        ],
+        -2,
+    )
+    largest = squares.argmax(-1)[..., None, None].expand(*squares.shape[:-1], 1, 4)
+    quaternion = torch.nn.functional.normalize(products.gather(-2, largest)[..., 0, :], dim=-1)
+    return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+
+
+def axis_angle_from_quaternion(quaternion: torch.Tensor) -> torch.Tensor:
+    """Axis times angle (..., 3) in radians, angle in [0, π], of unit quaternions (..., 4) in the order w, x, y, z."""
+    signed = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    w, vector = signed[..., :1], signed[..., 1:]
+    length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    is_small = length < 1e-6
+    factor = 2 * torch.atan2(length, w) / torch.where(is_small, torch.ones_like(length), length)
+    return vector * torch.where(is_small, torch.full_like(length, 2.0), factor)
+
+
+def axis_angle_from_rotation(rotation: torch.Tensor) -> torch.Tensor:
+    """Exact inverse of `rotation_from_axis_angle` for angles below π: (..., 3, 3) → (..., 3)."""
+    return axis_angle_from_quaternion(quaternion_from_rotation(rotation))
 
 
 def compose_affine(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:

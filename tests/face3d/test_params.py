@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,3 +42,14 @@ def test_placeholders_are_marked_and_shapes_are_checked():
     assert not FaceParams.invalid(2).valid.any()
     with pytest.raises(ValueError, match="landmarks"):
         _faces(2).moved(torch.zeros(2, 5, 2))
+
+
+def test_faces_of_different_models_are_not_joined():
+    deca, arkit = FaceParams.invalid(2, "deca"), _faces(2)
+    assert deca.model == "deca" and deca[0].model == deca.to("cpu").model == "deca"
+    assert FaceParams.cat([FaceParams.invalid(1), replace(deca, valid=torch.ones(2) > 0)]).model == "deca"
+    assert FaceParams.cat([deca, arkit]).model == "arkit"
+    with pytest.raises(ValueError, match="different face models"):
+        FaceParams.cat([replace(deca, valid=torch.ones(2) > 0), arkit])
+    with pytest.raises(ValueError, match="model"):
+        replace(arkit, model="smirk")

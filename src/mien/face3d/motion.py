@@ -1,18 +1,22 @@
 """Motion spaces: the one home of the map between face parameters and the coordinates q that directions read.
 
-A coordinate's natural value is a linear reading of the parameters (degrees for angles, unit weights for expressions);
-q scales its working range [min, max] to [-6, 6] (METHODS section 1): q = (value − (max + min)/2) · 12 / (max − min).
+A coordinate's natural value is a linear reading of the parameters: degrees for angles, unit weights for ARKit
+expressions, radians for FLAME's jaw, sigmas for FLAME's expressions. q scales its working range [min, max] to [-6, 6]
+(METHODS section 1): q = (value − (max + min)/2) · 12 / (max − min).
+
+`arkit` is the space of the default bundle, `deca15` that of the published weights.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
-from mien.face3d.params import ARKIT_NAMES, FaceParams
+from mien.errors import InputError
+from mien.face3d.euler import deca_from_house, house_from_deca
+from mien.face3d.params import ARKIT_NAMES, DECA_NAMES, FaceModel, FaceParams
 
 Q_LIMIT = 6.0
 ANGLE_NAMES = ("yaw", "pitch", "roll")
@@ -69,15 +73,18 @@ class MotionSpace:
 
     Attributes:
         names: k coordinate names.
-        encoding: (k, 3 + 51) weights on [yaw, pitch, roll in degrees | ARKit coefficients].
-        decoding: (3 + 51, k) weights back; coefficients are clipped to 0…1 after it.
-        ranges: (k, 2) minimum and maximum that map to −6 and +6.
+        encoding: (k, 3 + 51) weights on [yaw, pitch, roll in degrees | expression].
+        decoding: (3 + 51, k) weights back; ARKit coefficients are clipped to 0…1 after it.
+        ranges: (k, 2) natural values that map to −6 and +6; the first is the larger one where q runs the other way.
+        model: which `FaceParams` it reads and decodes to. For "deca" the angles here are DECA's with the house's signs,
+            that is negated; they are converted exactly, and differ from the house's own in the second order.
     """
 
     names: tuple[str, ...]
     encoding: torch.Tensor
     decoding: torch.Tensor
     ranges: torch.Tensor
+    model: FaceModel = field(default="arkit", kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -89,8 +96,15 @@ class MotionSpace:
         return self.names.index(name)
 
     def read(self, params: FaceParams) -> torch.Tensor:
-        """Natural values (B, k): degrees for angles, unit weights for expressions."""
-        stacked = torch.cat([torch.rad2deg(params.angles), params.expression], 1)
+        """Natural values (B, k): degrees for angles, with the house's signs, and weights for expressions.
+
+        Raises:
+            InputError: parameters of another face model.
+        """
+        if params.model != self.model:
+            raise InputError(f"these coordinates read {self.model} parameters; the tracker gave {params.model} ones")
+        angles = -deca_from_house(params.angles) if self.model == "deca" else params.angles
+        stacked = torch.cat([torch.rad2deg(angles), params.expression], 1)
         return stacked @ self.encoding.to(stacked).T
 
     def normalise(self, values: torch.Tensor) -> torch.Tensor:
@@ -108,9 +122,15 @@ class MotionSpace:
         return self.normalise(self.read(params))
 
     def decode(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """q (B, k) → angles (B, 3) in radians and ARKit coefficients (B, 51) in 0…1."""
+        """q (B, k) → angles (B, 3) in radians and expression (B, 51); coordinates the space lacks are zero.
+
+        ARKit coefficients are clipped to 0…1, FLAME's are not clipped.
+        """
         stacked = self.denormalise(q) @ self.decoding.to(q).T
-        return stacked[:, :3] * (math.pi / 180), stacked[:, 3:].clamp(0, 1)
+        angles, expression = torch.deg2rad(stacked[:, :3]), stacked[:, 3:]
+        if self.model == "deca":
+            return house_from_deca(-angles), expression
+        return angles, expression.clamp(0, 1)
 
     def with_ranges(self, ranges: torch.Tensor) -> MotionSpace:
         """The same space with another (k, 2) range table."""
@@ -147,3 +167,26 @@ def arkit_motion_space(ranges: torch.Tensor | None = None) -> MotionSpace:
                 encoding[row, column] = sign * weight
                 decoding[column, row] = sign
     return MotionSpace(ARKIT_COORDINATES, encoding, decoding, default if ranges is None else ranges)
+
+
+DECA_ANGLE_RANGES_DEG = ((40.0, -40.0), (20.0, -20.0), (20.0, -20.0))
+"""Yaw, pitch, roll (house's signs) that published weights map to −6 and +6; DECA's signs are the opposite ones."""
+
+
+def deca_motion_space(ranges: torch.Tensor, *, roll: bool = True, num_expressions: int = 11) -> MotionSpace:
+    """The `deca15` space of the published weights (METHODS section 1): angles, jaw, the first expressions.
+
+    q of yaw, pitch and roll is DECA's angle · 6/40, 6/20, 6/20 per degree.
+
+    Args:
+        ranges: (54, 2) published table, rows yaw, pitch, roll, jaw, expression 0 … 49 (`mien.face3d.ranges`); the first
+            three rows are not used.
+        roll: False for weights of FFHQ, which leave it out and read one expression more instead (`num_expressions` 12).
+        num_expressions: so that k = 3 + roll + num_expressions is the width of A.
+    """
+    kept = [0, 1, *([2] if roll else []), *range(3, 4 + num_expressions)]
+    columns = (*ANGLE_NAMES, *DECA_NAMES)
+    table = torch.cat([torch.tensor(DECA_ANGLE_RANGES_DEG, dtype=ranges.dtype), ranges[3:]])
+    encoding = torch.eye(len(columns))[kept]
+    names = tuple(columns[column] for column in kept)
+    return MotionSpace(names, encoding, encoding.T.contiguous(), table[kept].float(), model="deca")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
@@ -39,6 +40,13 @@ ARKIT_NAMES: tuple[str, ...] = tuple(
 )
 """The 51 ARKit coefficients in MediaPipe's order (without `_neutral`); Left and Right are the subject's."""
 
+DECA_NAMES: tuple[str, ...] = ("jaw_open", *(f"expression_{i}" for i in range(50)))
+"""The 51 numbers of FLAME's motion: rotation of the jaw about x in radians (positive opens), expression 0 … 49."""
+
+FaceModel = Literal["arkit", "deca"]
+EXPRESSION_NAMES: dict[FaceModel, tuple[str, ...]] = {"arkit": ARKIT_NAMES, "deca": DECA_NAMES}
+_TENSORS = ("angles", "expression", "landmarks", "valid", "score")
+
 
 @dataclass(frozen=True)
 class FaceParams:
@@ -46,10 +54,12 @@ class FaceParams:
 
     Attributes:
         angles: (B, 3) yaw, pitch, roll in radians (house signs, see `mien.geometry`).
-        expression: (B, 51) ARKit coefficients, 0 to 1, in the order of `ARKIT_NAMES`.
+        expression: (B, 51) in the order of `EXPRESSION_NAMES[model]`: ARKit coefficients, 0 to 1, or for "deca" the
+            jaw in radians and FLAME's expression coefficients in sigmas.
         landmarks: (B, 68, 2) Multi-PIE points (x, y) in pixels of the full picture.
         valid: (B,) bool; the other fields mean nothing where it is False.
         score: (B,) confidence 0 to 1.
+        model: what `expression` means, "arkit" or "deca".
     """
 
     angles: torch.Tensor
@@ -57,12 +67,15 @@ class FaceParams:
     landmarks: torch.Tensor
     valid: torch.Tensor
     score: torch.Tensor
+    model: FaceModel = field(default="arkit", kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.model not in EXPRESSION_NAMES:
+            raise ValueError(f"FaceParams.model is {self.model!r}, expected one of {', '.join(EXPRESSION_NAMES)}")
         count = self.angles.shape[0]
         expected = {
             "angles": (count, 3),
-            "expression": (count, len(ARKIT_NAMES)),
+            "expression": (count, len(EXPRESSION_NAMES[self.model])),
             "landmarks": (count, 68, 2),
             "valid": (count,),
             "score": (count,),
@@ -79,28 +92,42 @@ class FaceParams:
         """Select faces; the batch dimension is kept, also for a single index."""
         if isinstance(index, int):
             index = torch.tensor([index])
-        return FaceParams(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return self._each(lambda tensor: tensor[index])
 
     def to(self, device: torch.device | str) -> FaceParams:
         """The same faces on another device."""
-        return FaceParams(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return self._each(lambda tensor: tensor.to(device))
 
     def moved(self, landmarks: torch.Tensor) -> FaceParams:
         """The same faces with other landmarks, (B, 68, 2)."""
         return replace(self, landmarks=landmarks)
 
-    @staticmethod
-    def cat(parts: Sequence[FaceParams]) -> FaceParams:
-        """Join along the batch dimension."""
-        return FaceParams(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(FaceParams)})
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> FaceParams:
+        return replace(self, **{name: change(getattr(self, name)) for name in _TENSORS})
 
     @staticmethod
-    def invalid(count: int) -> FaceParams:
+    def cat(parts: Sequence[FaceParams]) -> FaceParams:
+        """Join along the batch dimension. Parts without a single valid face mean nothing and go with every model.
+
+        Raises:
+            ValueError: valid faces of different models.
+        """
+        models: set[FaceModel] = {part.model for part in parts}
+        if len(models) > 1:
+            models = {part.model for part in parts if bool(part.valid.any())} or {parts[0].model}
+        if len(models) > 1:
+            raise ValueError(f"parameters of different face models cannot be joined: {', '.join(sorted(models))}")
+        joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
+        return FaceParams(**joined, model=models.pop())
+
+    @staticmethod
+    def invalid(count: int, model: FaceModel = "arkit") -> FaceParams:
         """`count` placeholders for pictures in which no face was found."""
         return FaceParams(
             angles=torch.zeros(count, 3),
-            expression=torch.zeros(count, len(ARKIT_NAMES)),
+            expression=torch.zeros(count, len(EXPRESSION_NAMES[model])),
             landmarks=torch.zeros(count, 68, 2),
             valid=torch.zeros(count, dtype=torch.bool),
             score=torch.zeros(count),
+            model=model,
         )

@@ -71,6 +71,10 @@ class LabelledPictures:
     def __len__(self) -> int:
         return len(self.owner)
 
+    def relabelled(self, params: FaceParams) -> LabelledPictures:
+        """The same pictures with other parameters of the same faces."""
+        return LabelledPictures(self.pictures, self.owner, params, self.points, self._scales, self._known)
+
     @property
     def first_scale(self) -> float:
         """The first kept resolution, as a fraction of the original."""

@@ -29,6 +29,7 @@ from mien.tracking.embedded import save_tracker
 from mien.tracking.material import CLIPS, load_clip, load_photographs, reshaped
 from mien.tracking.objectives import detector_losses, regressor_losses
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.tracking.relabelling import relabelled
 from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops
 from mien.tracking.scenes import draw_scenes
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
@@ -45,8 +46,11 @@ class TrackerConfig:
         data: folder of rendered heads (`mien render`); None trains on photographs alone.
         start: folder of a trained tracker of the same size to continue from; None starts from zero.
         real: whether photographs and clips of the data pack are used.
+        labels: file with steadier labels of them (`mien.tracking.relabelling`), made with MediaPipe when it is missing;
+            None takes the data pack's.
         crops, scenes: pictures per step for the regressor and for the detector, over all processes.
         scene_px: side of the detector's training pictures, a multiple of 32.
+        crop_px: side of the regressor's crops, a multiple of 16.
         widths, hidden: size of the regressor.
         lr: peak learning rate; warmed up over `warm_up` steps, then falling to zero as a cosine.
         ema_images: half-life of the averaged weights in crops.
@@ -55,9 +59,11 @@ class TrackerConfig:
     data: Path | None = None
     start: Path | None = None
     real: bool = True
+    labels: Path | None = None
     crops: int = 32
     scenes: int = 6
     scene_px: int = 192
+    crop_px: int = 96
     widths: tuple[int, int, int, int] = (24, 40, 80, 160)
     hidden: int = 256
     lr: float = 2e-3
@@ -139,7 +145,11 @@ def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]
             if config.data is None:
                 raise
         else:
-            photographs, *clips = load_photographs("train", folder), *(load_clip(n, "train", folder) for n in CLIPS)
+            labelled = {"photographs": load_photographs("train", folder)}
+            labelled |= {name: load_clip(name, "train", folder) for name in CLIPS}
+            if config.labels is not None:
+                labelled = relabelled(labelled, config.labels)
+            photographs, *clips = labelled.values()
             altered = [reshaped(photographs, 4, 1, folder=folder), *(reshaped(c, 2, 2, 4, folder) for c in clips)]
             materials += [photographs, *clips, *altered]
             shares += [0.18, 0.09, 0.07, 0.20, 0.03, 0.03]
@@ -157,8 +167,9 @@ class TrackerNetworks(nn.Module):
 
     def __init__(self, config: TrackerConfig, mean_landmarks: torch.Tensor) -> None:
         super().__init__()
+        sizes = RegressorConfig(crop_px=config.crop_px, widths=config.widths, hidden=config.hidden)
         self.detector = FaceDetector(DetectorConfig())
-        self.regressor = FaceRegressor(RegressorConfig(widths=config.widths, hidden=config.hidden), mean_landmarks)
+        self.regressor = FaceRegressor(sizes, mean_landmarks)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.02
@@ -194,11 +205,11 @@ def rate(step: int, config: TrackerConfig, steps: int) -> float:
     return config.lr * rising * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
 
 
-def draw(run: Run, pool: tuple[list[Material], list[float]], config: TrackerConfig, crop_px: int):
+def draw(run: Run, pool: tuple[list[Material], list[float]], config: TrackerConfig):
     """This process's crops and scenes of the step, as network inputs with their targets."""
     processes = run.fabric.world_size
     seed = int(torch.randint(2**62, (1,), generator=run.generator()))
-    batch = draw_crops(*pool, crop_px, max(config.crops // processes, 1), seed)
+    batch = draw_crops(*pool, config.crop_px, max(config.crops // processes, 1), seed)
     scenes, boxes = draw_scenes(*pool, config.scene_px, max(config.scenes // processes, 1), seed + 1)
     device = run.fabric.device
     batch = CropBatch(**{name: value.to(device) for name, value in vars(batch).items()})
@@ -223,8 +234,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued. The export lies beside it (`save_tracker`)."""
     run = Run(run_config, start_fabric(run_config))
     pool = gather_material(config)
-    crop_px = RegressorConfig().crop_px
-    mean = mean_landmarks(*pool, crop_px)
+    mean = mean_landmarks(*pool, config.crop_px)
     nets = seeded(run_config.seed, lambda: build(config, mean))
     nets = nets.to(run.fabric.device, memory_format=torch.channels_last)
     average = Ema(nets, config.ema_images)
@@ -235,7 +245,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     for step in run.steps():
         for group in optimiser.param_groups:
             group["lr"] = rate(step, config, run_config.steps)
-        batch, boxes, crops, scenes = draw(run, pool, config, crop_px)
+        batch, boxes, crops, scenes = draw(run, pool, config)
         with run.fabric.autocast():
             reading, maps = nets.regressor(crops), nets.detector(scenes)
         losses = regressor_losses(reading, batch) | detector_losses(maps, boxes, *scenes.shape[2:])

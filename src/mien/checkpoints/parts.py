@@ -103,7 +103,7 @@ def check_keys(owner: str, found: set[str], expected: set[str]) -> None:
     """
     for verb, names in (("lacks", expected - found), ("has unknown", found - expected)):
         if names:
-            shown = ", ".join(sorted(names)[:5]) + (", …" if len(names) > 5 else "")
+            shown = ", ".join(sorted(map(str, names))[:5]) + (", …" if len(names) > 5 else "")
             raise BundleError(f"{owner} {verb} {shown}")
 
 

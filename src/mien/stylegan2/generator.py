@@ -33,8 +33,9 @@ class Trace:
     """What a synthesis pass should read and replace.
 
     Attributes:
-        read: names of styled convs ("conv0", "conv1", …) whose output to keep in `features`.
-        replace: outputs to put in place of a layer's own.
+        read: names of what to keep in `features`: the output of a styled conv ("conv0", "conv1", …), or the picture
+            as it stands after a ToRGB ("rgb0", "rgb1", …).
+        replace: values to put in place of a layer's own.
         features: filled by the pass, name → (B, C, H, W).
     """
 
@@ -143,7 +144,7 @@ class Generator(nn.Module):
             x = trace.visit(f"conv{i}", layer(x, styles.conv[i], self._noise(layer, x, noise), fast))
             if i % 2 == 0:
                 rgb = self.rgbs[i // 2](x, styles.rgb[i // 2], fast)
-                image = rgb if image is None else upsample(image) + rgb
+                image = trace.visit(f"rgb{i // 2}", rgb if image is None else upsample(image) + rgb)
         assert image is not None
         return image
 

@@ -1,6 +1,7 @@
 """From a picture to a latent code."""
 
 from mien.inversion.critic import CodeCritic
+from mien.inversion.e4e import E4eConfig, E4eEncoder
 from mien.inversion.encoder import Encoder, EncoderConfig, grow_encoder
 
-__all__ = ["CodeCritic", "Encoder", "EncoderConfig", "grow_encoder"]
+__all__ = ["CodeCritic", "E4eConfig", "E4eEncoder", "Encoder", "EncoderConfig", "grow_encoder"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mien.errors import InputError
+from mien.tracking.deca_net import DecaCode, DecaNet, DecaNetConfig
 from mien.tracking.embedded import EmbeddedTracker, load_embedded, save_tracker, tracker_from_state, tracker_to_state
 from mien.tracking.follow import choose_box, follow
 from mien.tracking.framing import box_from_landmarks
@@ -12,6 +13,9 @@ from mien.tracking.protocol import Box, Tracker
 
 __all__ = [
     "Box",
+    "DecaCode",
+    "DecaNet",
+    "DecaNetConfig",
     "EmbeddedTracker",
     "Tracker",
     "box_from_landmarks",

@@ -115,7 +115,7 @@ class Run:
         self._started = time.monotonic()
         limit = None if self.config.max_minutes is None else 60 * self.config.max_minutes
         try:
-            while self.step < self.config.steps and (limit is None or time.monotonic() - self._started < limit):
+            while self.step < self.config.steps and not self._is_late(limit):
                 yield self.step
                 self.step += 1
                 if self.step % self.config.record_every == 0:
@@ -124,6 +124,13 @@ class Run:
                     self.save()
         finally:
             self.save()
+
+    def _is_late(self, limit: float | None) -> bool:
+        """Whether the time is up, by the clock of the first process: all must stop at the same step."""
+        if limit is None:
+            return False
+        is_late = time.monotonic() - self._started >= limit
+        return bool(self.fabric.broadcast(is_late)) if self.fabric.world_size > 1 else is_late
 
     def every(self, interval: int) -> bool:
         """True on steps 0, interval, 2·interval, …"""

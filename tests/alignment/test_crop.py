@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.alignment import head_crop, voxceleb_crop, weak_perspective
+from mien.alignment import CROPS, deca_crop, ffhq_crop, head_crop, voxceleb_crop, weak_perspective
 from mien.alignment.crop import RIGID_LANDMARKS, RIGID_POINTS_CM
 from mien.geometry import angles_from_rotation, apply_affine, compose_affine, invert_affine, rotation_from_angles
 
@@ -73,8 +73,60 @@ def test_voxceleb_crop_box():
     low, high = points.min(0), points.max(0)
     half = int(max(high - low))
     centre = np.rint((low + high) / 2) - (0, half // 6)
-    edges = voxceleb_crop(points, np.zeros(3), 256).points(np.array([centre - half, centre + half]))
-    np.testing.assert_allclose(edges, [[-0.5, -0.5], [255.5, 255.5]], atol=0.51)
+    first_and_last = np.array([centre - half - 0.5, centre + half - 0.5])
+    edges = voxceleb_crop(points, np.zeros(3), 256).points(first_and_last)
+    np.testing.assert_allclose(edges, [[-0.5, -0.5], [255.5, 255.5]], atol=1e-9)
+
+
+def test_ffhq_crop_turns_the_eyes_level():
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48], points[48], points[54] = (100, 100), (140, 130), (74, 143), (106, 167)
+    crop = ffhq_crop(points, np.zeros(3), 256)
+    left, right, mouth = crop.points(np.array([[100, 100], [140, 130], [90, 155]]))
+    assert left[1] == pytest.approx(right[1]) and left[0] < right[0]
+    assert (left[0] + right[0]) / 2 == pytest.approx(127.5) and mouth[0] == pytest.approx(127.5)
+    assert right[0] - left[0] == pytest.approx(256 * 50 / (2 * max(2 * 50, 1.8 * 50))), (
+        "half the side is twice the eyes"
+    )
+    assert (left[1] + 0.1 * (mouth[1] - left[1])) == pytest.approx(127.5)
+
+
+def test_deca_crop_spans_the_square_with_pixel_centres():
+    points = np.random.default_rng(1).uniform((100, 120), (180, 220), (68, 2))
+    low, high = points.min(0), points.max(0)
+    half = int(1.25 * 1.1 * (high - low).mean()) / 2
+    edges = deca_crop(points).points(np.array([(low + high) / 2 - half, (low + high) / 2 + half]))
+    np.testing.assert_allclose(edges, [[0, 0], [223, 223]], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [*CROPS, "deca"])
+def test_every_kind_is_a_similarity_that_comes_back(kind):
+    points = landmarks_of(np.array([0.2, 0.1, 0.3]), 6.0, np.array([210.0, 190.0]))
+    crop = deca_crop(points) if kind == "deca" else CROPS[kind](points, np.array([0.2, 0.1, 0.3]), 128)
+    linear = crop.matrix[:, :2]
+    np.testing.assert_allclose(linear @ linear.T, np.eye(2) * np.linalg.det(linear), atol=1e-12)
+    np.testing.assert_allclose(apply_affine(crop.inverse, crop.points(points)), points, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [*CROPS, "deca"])
+@pytest.mark.parametrize("spread", [12.0, 45.0, 150.0])
+def test_pixels_land_where_points_says(kind, spread):
+    """A blurred dot, cut by every kind at several scales: enlarged, minified, shrunk first."""
+    height, width = 900, 1100
+    centre, cm = np.array([540.0, 430.0]), spread / 8
+    points = np.random.default_rng(0).uniform(-7, 7, (68, 2)) * cm + centre
+    points[list(RIGID_LANDMARKS)] = RIGID_POINTS_CM[:, :2] * (cm, -cm) + centre
+    points[[37, 38, 40, 41]], points[[43, 44, 46, 47]] = points[[36, 39]].mean(0), points[[42, 45]].mean(0)
+    points[[48, 54]] = centre + np.array([[-2.5, 4.5], [2.5, 4.5]]) * cm
+    dot = centre + (0.3, -0.2) * np.array(spread)
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    glow = 255 * np.exp(-((x - dot[0]) ** 2 + (y - dot[1]) ** 2) / (0.5 * spread) ** 2)
+    crop = deca_crop(points) if kind == "deca" else CROPS[kind](points, np.zeros(3), 96)
+    cut = crop.apply(np.repeat(np.rint(glow).astype(np.uint8)[..., None], 3, 2))[..., 0].astype(float)
+    cut[cut < 25] = 0
+    rows, columns = np.indices(cut.shape)
+    found = np.array([(columns * cut).sum(), (rows * cut).sum()]) / cut.sum()
+    np.testing.assert_allclose(found, crop.points(dot), atol=0.08)
 
 
 def test_rotation_of_degrees():

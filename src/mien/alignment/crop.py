@@ -1,7 +1,8 @@
 """Square crops around a face.
 
 `head` (default bundle) is framed by the skull: it depends on rigid points and the head angles only, so it does not pump
-when the mouth opens. `voxceleb` is the crop of the published VoxCeleb weights (METHODS section 5).
+when the mouth opens. `voxceleb` and `ffhq` are the crops of the published weights, `deca` that of DECA (METHODS
+section 5). Where a crop lies is decided here, how its pixels are made in `mien.alignment.resampling`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 
+from mien.alignment.resampling import RESAMPLING
 from mien.geometry import apply_affine, invert_affine, rotation_from_angles
 
 RIGID_LANDMARKS = (*range(27, 36), 36, 39, 42, 45)
@@ -38,6 +39,9 @@ RIGID_POINTS_CM = np.array(
 HEAD_CENTRE_CM = np.array([0.0, 2.0, 4.0])
 HEAD_HALF_SIZE_CM = 14.5
 
+DECA_SIDE = 1.25 * 1.1
+DECA_SIZE_PX = 224
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -46,10 +50,12 @@ class Crop:
     Attributes:
         matrix: (2, 3) affine map from pixels of the full picture to pixels of the crop.
         size: side of the crop in pixels.
+        resampling: how its pixels are made, a key of `mien.alignment.resampling.RESAMPLING`.
     """
 
     matrix: np.ndarray
     size: int
+    resampling: str = "area"
 
     @property
     def inverse(self) -> np.ndarray:
@@ -57,23 +63,12 @@ class Crop:
         return invert_affine(self.matrix)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Cut the region out of a uint8 (H, W, 3) picture; minified with proper filtering, edges reflected."""
-        shrink = 1.0 / np.sqrt(abs(np.linalg.det(self.matrix[:, :2])))
-        if shrink <= 1.0:
-            return self._warp(image, self.matrix, self.size)
-        factor = int(np.ceil(shrink))
-        lift = np.array([[factor, 0.0, (factor - 1) / 2], [0.0, factor, (factor - 1) / 2]])
-        oversampled = lift[:, :2] @ self.matrix + np.hstack([np.zeros((2, 2)), lift[:, 2:]])
-        large = self._warp(image, oversampled, self.size * factor)
-        return cv2.resize(large, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        """Cut the region out of a uint8 (H, W, 3) picture of any size: uint8 (size, size, 3)."""
+        return RESAMPLING[self.resampling](image, self.matrix, self.size)
 
     def points(self, points: np.ndarray) -> np.ndarray:
         """Map (..., 2) points of the full picture into the crop."""
         return apply_affine(self.matrix, points)
-
-    @staticmethod
-    def _warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-        return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def square_crop(centre: np.ndarray, half_size_px: float, size: int) -> Crop:
@@ -119,7 +114,7 @@ def head_crop(landmarks: np.ndarray, angles: np.ndarray, size: int) -> Crop:
 
 
 def voxceleb_crop(landmarks: np.ndarray, angles: np.ndarray, size: int) -> Crop:
-    """The square of the published VoxCeleb crop: box of the 68 points, side 2·max(w, h), raised by a sixth of it.
+    """The published VoxCeleb crop: the integer box centre ± int(max(w, h)) of the 68 points, raised by a sixth of that.
 
     Args:
         landmarks: (68, 2) pixels.
@@ -128,10 +123,56 @@ def voxceleb_crop(landmarks: np.ndarray, angles: np.ndarray, size: int) -> Crop:
     """
     del angles
     low, high = landmarks.min(0), landmarks.max(0)
-    half = int(max(high - low))
-    centre = np.rint((low + high) / 2)
-    return square_crop(centre - (0, half // 6), half, size)
+    half = max(int(max(high - low)), 1)
+    centre = np.rint((low + high) / 2) - (0, half // 6)
+    placed = square_crop(centre - 0.5, half, size)  # the box is end exclusive: its edges lie between pixels
+    return Crop(placed.matrix, size, "boxed")
 
 
-CROPS: Mapping[str, Callable[[np.ndarray, np.ndarray, int], Crop]] = {"head": head_crop, "voxceleb": voxceleb_crop}
+def ffhq_crop(landmarks: np.ndarray, angles: np.ndarray, size: int) -> Crop:
+    """The aligned crop of FFHQ: upright eyes and mouth, half side max(2·|eyes|, 1.8·|eyes to mouth|).
+
+    With e the middle of both eyes, v_e from the left eye to the right one in the picture and v_m from e to the middle
+    of the mouth's corners: centre e + 0.1·v_m, direction of the rows v_e + (v_m.y, −v_m.x) (METHODS section 5).
+
+    Args:
+        landmarks: (68, 2) pixels.
+        angles: ignored; part of the common signature.
+        size: side of the result in pixels.
+    """
+    del angles
+    points = np.asarray(landmarks, np.float64)
+    left, right = points[36:42].mean(0), points[42:48].mean(0)
+    eyes, across = (left + right) / 2, right - left
+    down = (points[48] + points[54]) / 2 - eyes
+    row = across + (down[1], -down[0])
+    half = max(2.0 * np.hypot(*across), 1.8 * np.hypot(*down), 0.5)
+    row = row / np.hypot(*row) if np.any(row) else np.array([1.0, 0.0])
+    linear = np.array([row, (-row[1], row[0])]) * (size / (2.0 * half))
+    offset = (size - 1) / 2 - linear @ (eyes + 0.1 * down)
+    return Crop(np.hstack([linear, offset[:, None]]), size, "aligned")
+
+
+def deca_crop(landmarks: np.ndarray, size: int = DECA_SIZE_PX) -> Crop:
+    """The crop DECA sees: the square around the box of the 68 points, side 1.25·1.1·(w + h)/2.
+
+    The centres of its outermost pixels lie on the square's edge.
+
+    Args:
+        landmarks: (68, 2) pixels.
+        size: side of the result in pixels.
+    """
+    points = np.asarray(landmarks, np.float64)
+    low, high = points.min(0), points.max(0)
+    side = max(int(DECA_SIDE * (high - low).sum() / 2), 1)
+    scale = (size - 1) / side
+    offset = (size - 1) / 2 - scale * (low + high) / 2
+    return Crop(np.array([[scale, 0.0, offset[0]], [0.0, scale, offset[1]]]), size)
+
+
+CROPS: Mapping[str, Callable[[np.ndarray, np.ndarray, int], Crop]] = {
+    "head": head_crop,
+    "voxceleb": voxceleb_crop,
+    "ffhq": ffhq_crop,
+}
 """Crop kinds by the name a bundle stores."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.checkpoints.plain import fill_plain, irse_name
+from mien.checkpoints.layers import fill_renamed, irse_name
 from mien.perception.arcface import ArcFaceConfig, ArcFaceNet
 
 OWNER = "IR-SE50 identity network"
@@ -36,6 +36,6 @@ def convert(tree: Mapping[str, Any]) -> ArcFaceNet:
         owner, _, rest = name.partition(".")
         return irse_name(rest, settings.units) if owner == "trunk" else f"{OUTPUT_LAYERS[owner]}.{rest}"
 
-    network = fill_plain(OWNER, ArcFaceNet, settings, rename, tree)
+    network = fill_renamed(OWNER, ArcFaceNet, settings, rename, tree)
     assert isinstance(network, ArcFaceNet)
     return network

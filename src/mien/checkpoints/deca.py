@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.checkpoints.plain import fill_plain
+from mien.checkpoints.layers import fill_renamed
 from mien.errors import CheckpointError
 from mien.tracking.deca_net import DecaNet, DecaNetConfig
 
@@ -38,7 +38,7 @@ def convert(tree: Mapping[str, Any]) -> DecaNet:
         raise CheckpointError(f"{OWNER}: the file has unknown {unknown[0]}")
     if not isinstance(tree.get("E_flame"), Mapping):
         raise CheckpointError(f"{OWNER}: the file lacks E_flame, or it is no state dict")
-    network = fill_plain(OWNER, DecaNet, config(tree), _foreign_name, tree["E_flame"])
+    network = fill_renamed(OWNER, DecaNet, config(tree), _foreign_name, tree["E_flame"])
     assert isinstance(network, DecaNet)
     return network
 

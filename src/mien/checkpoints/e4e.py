@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mien.checkpoints.plain import fill_plain, irse_name
+from mien.checkpoints.layers import fill_renamed, irse_name
 from mien.checkpoints.renaming import check_tensor, shape_of
 from mien.errors import CheckpointError
 from mien.inversion.e4e import E4eConfig, E4eEncoder
@@ -73,7 +73,7 @@ def convert(tree: Mapping[str, Any]) -> E4eEncoder:
             return ".".join(["styles", row, *places, leaf])
         return f"{LATERALS[group]}.{rest}"
 
-    network = fill_plain(OWNER, E4eEncoder, settings, rename, _encoder_tensors(tree), extra)
+    network = fill_renamed(OWNER, E4eEncoder, settings, rename, _encoder_tensors(tree), extra)
     assert isinstance(network, E4eEncoder)
     return network
 

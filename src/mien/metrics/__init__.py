@@ -1,7 +1,7 @@
 """Accumulators `update(batch)` / `result()`: exact at every batch size, also with a partial last batch."""
 
 from mien.metrics.frechet import Gaussian, GaussianStream, frechet_distance
-from mien.metrics.identity import IdentityCosine, cosine
+from mien.metrics.identity import IdentityCosine, cosine, verification
 from mien.metrics.image import ImageQuality, l1, psnr, ssim
 from mien.metrics.motion import AngleError, Correlation, ExpressionError, LandmarkError, angle_difference_deg
 from mien.metrics.running import RunningMean, Summary
@@ -23,4 +23,5 @@ __all__ = [
     "l1",
     "psnr",
     "ssim",
+    "verification",
 ]

@@ -1,4 +1,4 @@
-"""The last step of reading a pickle: a tree of plain values, finite, without cycles, and not larger unfolded than is sane."""
+"""The last step of reading a pickle: a tree of plain values, without cycles and of sane size when unfolded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAVES = (bool, int, float, str, bytes, torch.Tensor, np.ndarray, frozenset)
 def plain_tree(value: Any) -> Any:
     """The tree of dictionaries, lists and tuples over plain leaves that a pickle described.
 
-    Leaves: tensors, NumPy arrays, numbers, texts, bytes, None, sets of keys; names (of classes, of element types) become text.
+    Leaves: tensors, NumPy arrays, numbers, texts, bytes, None, sets of keys; names of classes and types become text.
 
     Raises:
         CheckpointError: it contains itself, nests deeper than 100, or has more than a million values when shared parts

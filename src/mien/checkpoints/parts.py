@@ -52,17 +52,22 @@ def network_format(config_class: type, network_class: Callable[[Any], nn.Module]
 
 
 def read_config(config_class: type, values: Mapping[str, Any]) -> Any:
-    """Rebuild a configuration; every field must be there, nothing else may be, numbers must be sane.
+    """Rebuild a configuration; every field must be there but late ones, nothing else may be, numbers must be sane.
 
     Raises:
         BundleError: naming the field.
     """
     expected = {field.name for field in dataclasses.fields(config_class)}
-    check_keys(f"{config_class.__name__}", set(values), expected)
+    check_keys(f"{config_class.__name__}", set(values) | late_fields(config_class), expected)
     try:
         return config_class(**{name: _checked(name, value) for name, value in values.items()})
     except (TypeError, ValueError) as error:
         raise BundleError(f"{config_class.__name__}: {error}") from error
+
+
+def late_fields(config_class: type) -> set[str]:
+    """Fields whose default is None: they joined a published configuration later, and older files lack them."""
+    return {field.name for field in dataclasses.fields(config_class) if field.default is None}
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -3,5 +3,15 @@
 from mien.inversion.critic import CodeCritic
 from mien.inversion.e4e import E4eConfig, E4eEncoder
 from mien.inversion.encoder import Encoder, EncoderConfig, grow_encoder
+from mien.inversion.tuning import TuningConfig, tune_generator
 
-__all__ = ["CodeCritic", "E4eConfig", "E4eEncoder", "Encoder", "EncoderConfig", "grow_encoder"]
+__all__ = [
+    "CodeCritic",
+    "E4eConfig",
+    "E4eEncoder",
+    "Encoder",
+    "EncoderConfig",
+    "TuningConfig",
+    "grow_encoder",
+    "tune_generator",
+]

@@ -19,6 +19,7 @@ class GeneratorConfig:
     The published 256² weights use channel_base 16384 (multiplier 1), the 1024² weights 32768 (multiplier 2), both
     channel_max 512. `upsample` orders the up-sampling convolution: "published" convolves on the fine grid
     (transposed convolution, then filter), "coarse" convolves on the coarse grid and then filters, which is cheaper.
+    `activation_limit` clips what every layer puts out to ± that value; networks trained in half precision need it.
     """
 
     resolution: int = 256
@@ -30,6 +31,7 @@ class GeneratorConfig:
     channel_max: int = 512
     noise: bool = True
     upsample: Literal["published", "coarse"] = "published"
+    activation_limit: float | None = None
 
     def __post_init__(self) -> None:
         _check_resolution(self.resolution)
@@ -51,12 +53,16 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """Sizes of the residual StyleGAN2 discriminator; channels(r) = min(channel_base / r, channel_max)."""
+    """Sizes of the residual StyleGAN2 discriminator; channels(r) = min(channel_base / r, channel_max).
+
+    `activation_limit` clips what every activation puts out to ± that value; shortcuts have none.
+    """
 
     resolution: int = 256
     channel_base: int = 16384
     channel_max: int = 512
     group_size: int = 4
+    activation_limit: float | None = None
 
     def __post_init__(self) -> None:
         _check_resolution(self.resolution)

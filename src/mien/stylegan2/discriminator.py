@@ -15,10 +15,10 @@ from mien.stylegan2.ops import blur, downsample
 class ResidualDown(nn.Module):
     """(B, I, H, W) → (B, O, H/2, W/2): two 3×3 convolutions plus a 1×1 shortcut, summed at unit variance."""
 
-    def __init__(self, in_dim: int, out_dim: int) -> None:
+    def __init__(self, in_dim: int, out_dim: int, limit: float | None = None) -> None:
         super().__init__()
-        self.conv0 = EqualConv(in_dim, in_dim, 3)
-        self.conv1 = EqualConv(in_dim, out_dim, 3, stride=2, pad=0)
+        self.conv0 = EqualConv(in_dim, in_dim, 3, limit=limit)
+        self.conv1 = EqualConv(in_dim, out_dim, 3, stride=2, pad=0, limit=limit)
         self.skip = EqualConv(in_dim, out_dim, 1, act=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -43,11 +43,11 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         resolutions = [2**i for i in range(int(math.log2(config.resolution)), 2, -1)]
-        first = config.channels(config.resolution)
-        self.from_rgb = EqualConv(3, first, 1)
-        self.blocks = nn.ModuleList(ResidualDown(config.channels(r), config.channels(r // 2)) for r in resolutions)
-        last = config.channels(4)
-        self.final_conv = EqualConv(last + 1, last, 3)
+        limit, width = config.activation_limit, config.channels
+        self.from_rgb = EqualConv(3, width(config.resolution), 1, limit=limit)
+        self.blocks = nn.ModuleList(ResidualDown(width(r), width(r // 2), limit) for r in resolutions)
+        last = width(4)
+        self.final_conv = EqualConv(last + 1, last, 3, limit=limit)
         self.hidden = EqualLinear(last * 16, last, act=True)
         self.logit = EqualLinear(last, 1)
 

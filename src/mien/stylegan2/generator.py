@@ -85,13 +85,14 @@ class Generator(nn.Module):
         self.const = nn.Parameter(torch.randn(1, config.channels(4), 4, 4))
         convs: list[StyledConv] = []
         rgbs: list[ToRGB] = []
-        previous = config.channels(4)
+        previous, dim, limit = config.channels(4), config.style_dim, config.activation_limit
         for resolution in config.resolutions:
             width = config.channels(resolution)
             if resolution > 4:
-                convs.append(StyledConv(previous, width, config.style_dim, up=config.upsample, noise_size=resolution))
-            convs.append(StyledConv(width, width, config.style_dim, up=None, noise_size=resolution))
-            rgbs.append(ToRGB(width, config.style_dim))
+                up = config.upsample
+                convs.append(StyledConv(previous, width, dim, up=up, noise_size=resolution, limit=limit))
+            convs.append(StyledConv(width, width, dim, up=None, noise_size=resolution, limit=limit))
+            rgbs.append(ToRGB(width, dim, limit))
             previous = width
         self.convs, self.rgbs = _Layers(convs), _Layers(rgbs)
 

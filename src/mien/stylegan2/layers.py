@@ -8,7 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mien.stylegan2.ops import LEAKY_GAIN, leaky_relu, modulated_conv, modulated_conv_reference, scaled_leaky_relu
+from mien.stylegan2.ops import (
+    LEAKY_GAIN,
+    clipped,
+    leaky_relu,
+    modulated_conv,
+    modulated_conv_reference,
+    scaled_leaky_relu,
+)
 
 
 class EqualLinear(nn.Module):
@@ -28,58 +35,77 @@ class EqualLinear(nn.Module):
 class EqualConv(nn.Module):
     """Convolution with weights scaled by 1/√fan_in and zero padding.
 
-    With `act`, a bias and the scaled leaky ReLU follow; its gain √2 is folded into weights and bias.
+    With `act`, a bias and the scaled leaky ReLU follow, clipped to ± `limit` if there is one; the gain √2 is folded
+    into weights and bias.
     """
 
     def __init__(
-        self, in_dim: int, out_dim: int, kernel: int, *, stride: int = 1, pad: int | None = None, act: bool = True
+        self,
+        in_dim: int,
+        out_dim: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        pad: int | None = None,
+        act: bool = True,
+        limit: float | None = None,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_dim, in_dim, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(out_dim)) if act else None
         self.scale = (LEAKY_GAIN if act else 1.0) / math.sqrt(in_dim * kernel**2)
-        self.stride, self.pad = stride, kernel // 2 if pad is None else pad
+        self.stride, self.pad, self.limit = stride, kernel // 2 if pad is None else pad, limit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = (self.weight * self.scale).to(x.dtype)
         if self.bias is None:
             return F.conv2d(x, weight, stride=self.stride, padding=self.pad)
         out = F.conv2d(x, weight, (self.bias * LEAKY_GAIN).to(x.dtype), self.stride, self.pad)
-        return scaled_leaky_relu(out)
+        return clipped(scaled_leaky_relu(out), self.limit)
 
 
 class StyledConv(nn.Module):
-    """Modulated 3×3 convolution, noise, bias, leaky ReLU: one layer of the synthesis network."""
+    """Modulated 3×3 convolution, noise, bias, leaky ReLU, perhaps a limit: one layer of the synthesis network."""
 
     noise: torch.Tensor
 
-    def __init__(self, in_dim: int, out_dim: int, style_dim: int, *, up: str | None, noise_size: int) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        style_dim: int,
+        *,
+        up: str | None,
+        noise_size: int,
+        limit: float | None = None,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_dim, in_dim, 3, 3))
         self.affine = EqualLinear(style_dim, in_dim, bias=1.0)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_dim))
         self.register_buffer("noise", torch.randn(noise_size, noise_size))
-        self.scale, self.up = 1 / math.sqrt(in_dim * 9), up
+        self.scale, self.up, self.limit = 1 / math.sqrt(in_dim * 9), up, limit
 
     def forward(self, x: torch.Tensor, style: torch.Tensor, noise: torch.Tensor | None, fast: bool) -> torch.Tensor:
         conv = modulated_conv if fast else modulated_conv_reference
         out = conv(x, self.weight * self.scale, style, True, self.up)
         if noise is not None:
             out = out + (noise * self.noise_strength).to(out.dtype)
-        return leaky_relu(out, self.bias)
+        return clipped(leaky_relu(out, self.bias), self.limit)
 
 
 class ToRGB(nn.Module):
-    """Modulated 1×1 convolution to RGB without demodulation."""
+    """Modulated 1×1 convolution to RGB without demodulation, perhaps with a limit."""
 
-    def __init__(self, in_dim: int, style_dim: int) -> None:
+    def __init__(self, in_dim: int, style_dim: int, limit: float | None = None) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(3, in_dim, 1, 1))
         self.affine = EqualLinear(style_dim, in_dim, bias=1.0)
         self.bias = nn.Parameter(torch.zeros(3))
-        self.scale = 1 / math.sqrt(in_dim)
+        self.scale, self.limit = 1 / math.sqrt(in_dim), limit
 
     def forward(self, x: torch.Tensor, style: torch.Tensor, fast: bool) -> torch.Tensor:
         conv = modulated_conv if fast else modulated_conv_reference
-        return conv(x, self.weight * self.scale, style, False) + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
+        out = conv(x, self.weight * self.scale, style, False) + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
+        return clipped(out, self.limit)

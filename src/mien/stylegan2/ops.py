@@ -26,6 +26,11 @@ def scaled_leaky_relu(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, LEAKY_SLOPE)
 
 
+def clipped(x: torch.Tensor, limit: float | None) -> torch.Tensor:
+    """x clipped to ± limit; unchanged where there is none."""
+    return x if limit is None else x.clamp(-limit, limit)
+
+
 def _depthwise(x: torch.Tensor, taps: tuple[float, ...], pad: int) -> torch.Tensor:
     """Filter every channel of (B, C, H, W) by the outer product of `taps`, normalised to sum one."""
     axis = torch.tensor(taps, device=x.device) / sum(taps)

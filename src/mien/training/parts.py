@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from mien.checkpoints.parts import late_fields
 from mien.errors import TrainingError
 from mien.inversion import Encoder, EncoderConfig
 from mien.methods import DirectionConfig, DirectionMatrix
@@ -106,7 +107,7 @@ def _load_tracker_part(folder: Path, name: str, config_type: Any, build: Any) ->
 def _load(folder: Path, name: str, config_type: Any, build: Any) -> Any:
     known = {f.name for f in fields(config_type)}
     stored = read_networks(folder).get(name, {})
-    if set(stored) != known:
+    if set(stored) | late_fields(config_type) != known:
         raise TrainingError(f"{folder}: networks.json does not describe a {name} of this version")
     network = build(config_type(**stored))
     try:

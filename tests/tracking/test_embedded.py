@@ -7,7 +7,9 @@ import torch
 from mien.errors import BundleError, ImageError, InputError
 from mien.tracking import Box, EmbeddedTracker, load_tracker, save_tracker, tracker_from_state, tracker_to_state
 from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.embedded import merged
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 
 
 @pytest.fixture
@@ -46,6 +48,19 @@ def test_landmarks_are_full_picture_pixels(networks, pictures):
     far = tracker.estimate([shifted], [Box(90, 70, 150, 130)])
     assert torch.allclose(far.landmarks - near.landmarks, torch.tensor([50.0, 30.0]).expand(1, 68, 2), atol=0.05)
     assert torch.allclose(far.angles, near.angles, atol=1e-4)
+
+
+def test_a_mirrored_face_is_measured_as_the_mirror_of_the_face(networks):
+    regressor = networks[1]
+    crops = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        face, mirror = (merged(regressor(torch.cat([c, c.flip(3)]))) for c in (crops, crops.flip(3)))
+        plain = regressor(crops)
+    sign = torch.tensor([-1.0, 1.0, -1.0])
+    assert torch.allclose(mirror.angles, face.angles * sign, atol=1e-5)
+    assert torch.allclose(mirror.expression, face.expression[:, MIRRORED_COEFFICIENTS], atol=1e-5)
+    assert torch.allclose(mirror.landmarks, face.landmarks[:, MIRRORED_LANDMARKS] * sign[:2], atol=1e-5)
+    assert not torch.allclose(plain.angles, face.angles, atol=1e-3), "one look has a preference for a side"
 
 
 def test_an_unsure_network_gives_invalid_faces(networks, pictures):

@@ -23,6 +23,7 @@ from mien.tracking.framing import box_from_landmarks, crop_matrix, turned_angles
 from mien.tracking.layers import folded
 from mien.tracking.protocol import Box, checked_picture, merge_boxes
 from mien.tracking.regressor import FaceReading, FaceRegressor, RegressorConfig
+from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 
 FIND_SIDES_PX = (256, 128)
 FIND_FINE_SIDE_PX = 448
@@ -39,7 +40,9 @@ class EmbeddedTracker:
     """Finds faces with a `FaceDetector` and measures them with a `FaceRegressor`.
 
     Every face is looked at twice: in the upright square of its box, and again in the square, tilt included, that the
-    first look's landmarks define; so the answer hardly depends on how exactly the box was placed.
+    first look's landmarks define; so the answer hardly depends on how exactly the box was placed. The second look is
+    the mean over the square and its mirror image, because heads in videos often move less than a net's preference for
+    one side.
 
     Args:
         detector: trained detector; it is copied, not changed.
@@ -76,7 +79,7 @@ class EmbeddedTracker:
         frames = [
             (c, float(np.clip(s, 0.5 * b.side, 2 * b.side)), t) for (c, s, t), b in zip(frames, boxes, strict=True)
         ]
-        second = self._read(pictures, frames)
+        second = self._read(pictures, frames, with_mirror=True)
         sides = torch.tensor([side for _, side, _ in frames], dtype=torch.float32)
         doubt = (first.landmarks - second.landmarks).norm(dim=-1).mean(1) / sides
         score = torch.minimum(first.score, second.score) / (1 + (doubt / HALF_SCORE_DOUBT) ** 2)
@@ -105,13 +108,20 @@ class EmbeddedTracker:
             boxes = boxes_from_maps(self._detector(batch), 0, FIND_THRESHOLD)
         return merge_boxes([Box.square((box.centre + 0.5) / scale - 0.5, box.side / scale, box.score) for box in boxes])
 
-    def _read(self, pictures: Sequence[np.ndarray], frames: Sequence[tuple[np.ndarray, float, float]]) -> FaceParams:
+    def _read(
+        self,
+        pictures: Sequence[np.ndarray],
+        frames: Sequence[tuple[np.ndarray, float, float]],
+        with_mirror: bool = False,
+    ) -> FaceParams:
         """One look at the squares (centre, side, tilt), converted to full-picture pixels and angles."""
         crops = [Crop(crop_matrix(centre, side, tilt, self.crop_px), self.crop_px) for centre, side, tilt in frames]
         cut = to_tensor([crop.apply(picture) for crop, picture in zip(crops, pictures, strict=True)])
         with torch.inference_mode():
+            cut = torch.cat([cut, cut.flip(3)]) if with_mirror else cut
             batch = cut.to(self.device).contiguous(memory_format=torch.channels_last)
             reading: FaceReading = self._regressor(batch)
+            reading = merged(reading) if with_mirror else reading
         points = (reading.landmarks.cpu().double().numpy() * self.crop_px + self.crop_px - 1) / 2
         landmarks = np.stack([apply_affine(crop.inverse, p) for crop, p in zip(crops, points, strict=True)])
         tilts = torch.tensor([tilt for _, _, tilt in frames], dtype=torch.float32)
@@ -123,6 +133,18 @@ class EmbeddedTracker:
             valid=score >= PRESENT_THRESHOLD,
             score=score,
         )
+
+
+def merged(reading: FaceReading) -> FaceReading:
+    """The mean of what was read in B crops and in the same B crops mirrored, which follow them."""
+    straight, mirrored = (FaceReading(*part) for part in zip(*(value.chunk(2) for value in reading), strict=True))
+    back = FaceReading(
+        landmarks=mirrored.landmarks[:, MIRRORED_LANDMARKS] * mirrored.landmarks.new_tensor([-1.0, 1.0]),
+        angles=mirrored.angles * mirrored.angles.new_tensor([-1.0, 1.0, -1.0]),
+        expression=mirrored.expression[:, MIRRORED_COEFFICIENTS],
+        presence=mirrored.presence,
+    )
+    return FaceReading(*((a + b) / 2 for a, b in zip(straight, back, strict=True)))
 
 
 def tracker_to_state(

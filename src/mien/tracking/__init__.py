@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mien.errors import InputError
+from mien.tracking.deca import DecaTracker
 from mien.tracking.deca_net import DecaCode, DecaNet, DecaNetConfig
 from mien.tracking.embedded import EmbeddedTracker, load_embedded, save_tracker, tracker_from_state, tracker_to_state
 from mien.tracking.follow import choose_box, follow
@@ -16,6 +17,7 @@ __all__ = [
     "DecaCode",
     "DecaNet",
     "DecaNetConfig",
+    "DecaTracker",
     "EmbeddedTracker",
     "Tracker",
     "box_from_landmarks",

@@ -2,6 +2,7 @@
 
 import math
 
+import golden_rule
 import pytest
 import torch
 
@@ -57,11 +58,27 @@ def test_face_losses():
     opened[1, 66, 1] += 8
     before = (points[1, 62, 1] - points[1, 66, 1]).abs()
     after = (opened[1, 62, 1] - opened[1, 66, 1]).abs()
-    expected = float((after - before).abs()) / len(MOUTH_PAIRS)
+    expected = float((after - before).abs()) / (2 * len(MOUTH_PAIRS))
     assert pair_loss(opened, points, MOUTH_PAIRS).tolist() == pytest.approx([0, expected], abs=1e-5)
     assert shape_loss(torch.ones(1, 5, 3), torch.zeros(1, 5, 3)).tolist() == [1]
     unit = torch.eye(2)
     assert identity_loss(unit, unit.flip(0)).tolist() == [1, 1]
+
+
+@pytest.mark.parity
+def test_published_geometry_losses(golden):
+    numbers = golden("losses")
+    sides = {
+        what: [torch.from_numpy(numbers[f"in_{what}_{side}"]) for side in ("re", "gt")]
+        for what in ("vertices", "landmarks")
+    }
+    values = {
+        "shape": [shape_loss(*pair).mean() for pair in zip(*sides["vertices"], strict=True)],
+        "eye": [pair_loss(*pair, EYE_PAIRS).mean() for pair in zip(*sides["landmarks"], strict=True)],
+        "mouth": [pair_loss(*pair, MOUTH_PAIRS).mean() for pair in zip(*sides["landmarks"], strict=True)],
+    }
+    for name, found in values.items():
+        assert golden_rule.relative_error(torch.stack(found), numbers[f"out_{name}_loss"]) < 1e-5, name
 
 
 def test_latent_losses():

@@ -33,7 +33,7 @@ def shape_loss(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def pair_loss(result: torch.Tensor, truth: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> torch.Tensor:
-    """L_eye, L_mouth: mean over landmark pairs of the L1 between per-axis absolute pair distances.
+    """L_eye, L_mouth: mean over landmark pairs and both axes of the L1 between per-axis absolute pair distances.
 
     Args:
         result, truth: (B, 68, 2 or 3) pixels.
@@ -44,7 +44,7 @@ def pair_loss(result: torch.Tensor, truth: torch.Tensor, pairs: tuple[tuple[int,
     def spread(points: torch.Tensor) -> torch.Tensor:
         return (points[:, first, :2] - points[:, second, :2]).abs()
 
-    return (spread(result) - spread(truth)).abs().sum(2).mean(1)
+    return (spread(result) - spread(truth)).abs().mean((1, 2))
 
 
 def identity_loss(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Every recipe of generator, encoder, identity and directions: runs, learns, and continues exactly."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,13 @@ def test_autoencoder_continues_exactly_through_the_game(toy_heads, run_config, s
     autoencoder.train(config, run_config("parts", 3))
     same_weights(whole, autoencoder.train(config, run_config("parts", 5)))
     assert load_generator(whole.config.out).config.resolution == 32
+
+
+def test_the_learning_rate_settles_at_the_end():
+    config = autoencoder.AutoencoderConfig(data=Path(), lr=1.0, settle=0.25)
+    rates = [autoencoder.rate(step, config, 100) for step in (0, 74, 75, 90, 100)]
+    assert rates == pytest.approx([1, 1, 1, 0.46, 0.1])
+    assert autoencoder.rate(99, autoencoder.AutoencoderConfig(data=Path(), lr=1.0, settle=0.0), 100) == 1
 
 
 def test_autoencoder_grows_from_half_the_resolution(toy_heads, run_config):

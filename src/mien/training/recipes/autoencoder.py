@@ -54,6 +54,7 @@ class AutoencoderConfig:
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
         tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll.
+        settle: share of the steps, at the end, over which the learning rate falls to a tenth.
         recent: number of codes of renders that the mapping network is compared with.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
     """
@@ -74,6 +75,7 @@ class AutoencoderConfig:
     collapse_share: float = 0.25
     mapping_lr: float = 0.5
     tilt: float = 0.2
+    settle: float = 0.25
     recent: int = 512
     r1: float = 1.0
     r1_every: int = 16
@@ -231,6 +233,14 @@ def judge_loss(nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: fl
     return losses
 
 
+def rate(step: int, config: AutoencoderConfig, steps: int) -> float:
+    """Learning rate of a step: constant, then falling linearly to a tenth over the last share `settle` of the steps."""
+    if not config.settle:
+        return config.lr
+    done = (step - (1 - config.settle) * steps) / (config.settle * steps)
+    return config.lr * (1 - 0.9 * min(max(done, 0.0), 1.0))
+
+
 def total_loss(parts: list[dict[str, torch.Tensor]], weights: dict[str, float]) -> torch.Tensor:
     """Weighted sum of all named losses."""
     terms = [weights[name] * value for part in parts for name, value in part.items()]
@@ -262,6 +272,8 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     describe(run_config.out, generator=nets.generator, encoder=nets.encoder, directions=nets.directions)
 
     for step in run.steps():
+        for group in (*maker.param_groups, *critic.param_groups):
+            group["lr"] = rate(step, config, run_config.steps)
         generator = run.generator()
         players = max(2, round(config.game_share * config.batch)) if step >= config.adversarial_from else 0
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)

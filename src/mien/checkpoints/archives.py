@@ -12,7 +12,7 @@ from mien.checkpoints.pickles import Reading, interpret
 from mien.checkpoints.storages import Storage, fill_storage, is_swapped, new_storage, read_claim
 from mien.errors import CheckpointError
 
-MAX_DIRECTORY_BYTES = 2**24
+MAX_DIRECTORY_BYTES = 2**23
 MAX_EXPANSION = 100
 _END, _LOCATOR, _END_64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
 _LOCAL_HEADER_BYTES = 30

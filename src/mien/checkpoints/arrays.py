@@ -15,7 +15,7 @@ from mien.errors import CheckpointError
 
 NPY_MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 10_000
-_PLAIN = re.compile(r"[<>=|]?(\?|b1|[iu][1248]|f[248]|c8|c16|[SU]\d{1,6})")
+_PLAIN = re.compile(r"[<>=|]?(\?|b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,5})")
 _BYTE_ORDERS = ("<", ">", "=", "|")
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
 
@@ -113,10 +113,11 @@ def new_array(reading: Reading, kind: Any, shape: Any, code: Any) -> ArrayShell:
 
 def array_of_buffer(reading: Reading, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
     """`numpy._core.numeric._frombuffer`, of pickle protocol 5."""
-    if order not in ("C", "F", "K") or (axes is not None and sorted(axes) != list(range(len(shape)))):
+    shape = check_shape(shape, "array")
+    axes = tuple(range(len(shape))) if axes is None else check_shape(axes, "axes of an array")
+    if order not in ("C", "F", "K") or sorted(axes) != list(range(len(shape))):
         raise CheckpointError("an array has an order of axes that NumPy does not write")
-    array = _array(reading, _type_of(dtype), check_shape(shape, "array"), data, order == "F")
-    return array if axes is None else np.ascontiguousarray(array.transpose(axes))
+    return np.ascontiguousarray(_array(reading, _type_of(dtype), shape, data, order == "F").transpose(axes))
 
 
 def scalar(reading: Reading, dtype: Any, data: Any) -> Any:

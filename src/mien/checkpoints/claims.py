@@ -8,20 +8,25 @@ from typing import Any, Protocol
 from mien.errors import CheckpointError
 
 FREE_BYTES = 2**26
+MAX_OPCODES = 1_000_000
 BYTES_PER_FILE_BYTE = 8
 MAX_DIMENSIONS = 16
 
 
 class Budget:
-    """Bytes that reading one file may set aside in all: 64 MiB and eight times the size of the file.
+    """What reading one file may cost: 64 MiB and eight times the size of the file, and a million opcodes.
 
     Args:
         file_bytes: size of the file.
+
+    Attributes:
+        steps: one item for every opcode that may still be run, by this pickle or one within it.
     """
 
     def __init__(self, file_bytes: int) -> None:
         self._limit = FREE_BYTES + BYTES_PER_FILE_BYTE * file_bytes
         self._left = self._limit
+        self.steps = iter(range(MAX_OPCODES))
 
     def charge(self, num_bytes: int, what: str) -> None:
         """Note that so many bytes are about to be set aside.

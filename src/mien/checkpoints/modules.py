@@ -13,6 +13,7 @@ from mien.errors import CheckpointError
 
 MAX_MODULES = 10_000
 MAX_DEPTH = 50
+MAX_ENTRIES = 1_000_000
 _SCALARS = (bool, int, float, str, type(None))
 
 
@@ -54,10 +55,15 @@ class _Flat:
         self.attributes: dict[str, Any] = {}
         self.tensors: dict[str, torch.Tensor] = {}
         self._modules = 0
+        self._entries = 0
 
     def add(self, shell: ModuleShell, prefix: str, depth: int) -> None:
         """A module and its children, in the order of PyTorch's state dictionaries."""
         self._modules += 1
+        parts = [_part(shell.state, name) for name in ("_parameters", "_buffers", "_modules")]
+        self._entries += len(shell.state) + sum(map(len, parts))
+        if self._entries > MAX_ENTRIES:
+            raise CheckpointError(f"a module and the modules in it have more than {MAX_ENTRIES} entries")
         if self._modules > MAX_MODULES or depth > MAX_DEPTH:
             raise CheckpointError(f"a module holds more than {MAX_MODULES} modules, or nests deeper than {MAX_DEPTH}")
         state = shell.state
@@ -68,12 +74,12 @@ class _Flat:
             for name, value in state.items()
             if not name.startswith("_") and isinstance(value, _SCALARS)
         }
-        for name, value in [*_part(state, "_parameters"), *_part(state, "_buffers")]:
+        for name, value in [*parts[0], *parts[1]]:
             if isinstance(value, torch.Tensor) and name not in hidden:
                 self.tensors[prefix + name] = value
             elif value is not None and name not in hidden:
                 raise CheckpointError(f"{shown(prefix + name)} of a module is {shown(value)}, not a tensor")
-        for name, child in _part(state, "_modules"):
+        for name, child in parts[2]:
             if isinstance(child, ModuleShell):
                 self.add(child, f"{prefix}{name}.", depth + 1)
             elif child is not None:

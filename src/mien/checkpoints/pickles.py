@@ -17,10 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mien.checkpoints.claims import Budget, ByteFile, shown
+from mien.checkpoints.claims import MAX_OPCODES, Budget, ByteFile, shown
 from mien.errors import CheckpointError
 
-MAX_OPCODES = 1_000_000
 MAX_INTEGER_BITS = 256
 MAX_KEY_INTEGER = 2**48
 
@@ -99,7 +98,7 @@ def interpret(stream: ByteFile, reading: Reading) -> Any:
         CheckpointError: the pickle is damaged, too long, or wants something that is not allowed.
     """
     machine = _Machine(reading)
-    for _ in range(MAX_OPCODES):
+    for _ in reading.budget.steps:
         code = stream.read(1)
         if not code:
             raise CheckpointError("the pickle is cut short: it ends before its STOP")

@@ -10,12 +10,14 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from mien.checkpoints.archives import open_archive, read_npz, read_torch_archive
 from mien.checkpoints.arrays import NPY_MAGIC, read_npy_header, read_npy_values
-from mien.checkpoints.claims import Budget, Window
+from mien.checkpoints.claims import Budget, Window, shown
 from mien.checkpoints.legacy import MAGIC_NUMBER, read_legacy
 from mien.checkpoints.pickles import Reading, interpret
 from mien.checkpoints.plain import plain_tree
@@ -26,6 +28,7 @@ MAX_FILE_BYTES = 2**34
 MAX_SAFETENSORS_HEADER = 2**24
 HEAD_BYTES = 1024
 TAR_AT = 257
+PICKLE = 0x80
 
 _FOREIGN_KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "compressed with gzip; unpack it first"),
@@ -72,17 +75,19 @@ def read_foreign(path: str | os.PathLike[str]) -> Foreign:
     """
     path = Path(path)
     try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise CheckpointError("this is a folder; name the file of weights in it")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CheckpointError("this is not a regular file")
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise CheckpointError("not a regular file")
             tree, kind = _read(file, status.st_size, path)
+            if not isinstance(tree, (dict, list, tuple, torch.Tensor, np.ndarray)):
+                raise CheckpointError(f"the file holds {shown(tree)}, not weights")
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{path}: this is a folder; name the file of weights in it") from error
     except OSError as error:
         raise CheckpointError(f"{path}: the file cannot be read ({error.strerror})") from error
     except Exception as error:  # whatever a damaged file can provoke below must not look like a fault of the program
@@ -104,8 +109,12 @@ def _read(file: BufferedReader, size: int, path: Path) -> tuple[Any, str]:
         return plain_tree(read_torch_archive(archive, records, reading)), "torch"
     if head.startswith(NPY_MAGIC):
         return _read_npy(Window(file, size), reading), "npy"
-    if len(head) > 8 and head[8:9] == b"{":
-        return _read_safetensors(head, size, path), "safetensors"
+    if path.suffix == ".safetensors" or head[4:9] == b"\0\0\0\0{":
+        return _read_safetensors(file, head, size), "safetensors"
+    if head[0] != PICKLE and head[:1] not in (b"(", b"c", b"}", b"]"):
+        raise CheckpointError(
+            f"a file that begins with {head[:8]!r} is neither PyTorch's, a pickle, NumPy's nor safetensors"
+        )
     return _read_pickle(Window(file, size), reading)
 
 
@@ -152,11 +161,13 @@ def _read_npy(file: Window, reading: Reading) -> Any:
     return _read_pickle(file, reading)[0]
 
 
-def _read_safetensors(head: bytes, size: int, path: Path) -> dict[str, Any]:
+def _read_safetensors(file: BufferedReader, head: bytes, size: int) -> dict[str, Any]:
+    if size < 9 or head[8:9] != b"{":
+        raise CheckpointError("the safetensors file is damaged: it does not begin with a header")
     length = int.from_bytes(head[:8], "little")
     if length > min(size - 8, MAX_SAFETENSORS_HEADER):
         raise CheckpointError(f"the safetensors header claims {length} bytes")
     try:
-        return dict(load_file(path))
+        return dict(load(file.read()))
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"the safetensors file is damaged ({error})") from error

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mien.checkpoints import arrays, legacy, storages
-from mien.checkpoints.claims import Window, check_shape, count_values, shown
+from mien.checkpoints.claims import Budget, Window, check_shape, count_values, shown
 from mien.checkpoints.modules import ModuleShell, persistent_module
 from mien.checkpoints.pickles import Name, Reading, Shell, check_key
 from mien.errors import CheckpointError
@@ -27,10 +27,11 @@ class Options(Shell):
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
+        self._budget = Budget(0)
 
     def set_state(self, reading: Reading, state: Any) -> None:
-        """Take the attributes."""
-        self.state = _attributes(state)
+        """Take the attributes, and the budget to unfold within."""
+        self.state, self._budget = _attributes(state), reading.budget
 
     def finish(self, visit: Callable[[Any], Any]) -> Any:
         """The attributes as a dictionary."""
@@ -48,6 +49,7 @@ class ChumpyArray(Options):
         index = _numbers(visit(self.state.get("idxs")), "idxs of a chumpy selection")
         if index.dtype.kind not in "iu" or (index.size and not 0 <= index.min() <= index.max() < values.size):
             raise CheckpointError("a chumpy selection takes values that are not there")
+        self._budget.charge(index.size * values.dtype.itemsize, "a chumpy selection")
         picked = values[index]
         shape = visit(self.state.get("preferred_shape"))
         return picked if shape is None else picked.reshape(check_shape(shape, "chumpy selection"))
@@ -59,12 +61,6 @@ class SparseMatrix(Options):
     def __init__(self, by_columns: bool) -> None:
         super().__init__()
         self._by_columns = by_columns
-        self._reading: Reading | None = None
-
-    def set_state(self, reading: Reading, state: Any) -> None:
-        """Take the attributes, and the budget to unfold within."""
-        super().set_state(reading, state)
-        self._reading = reading
 
     def finish(self, visit: Callable[[Any], Any]) -> np.ndarray:
         """The dense matrix."""
@@ -73,7 +69,7 @@ class SparseMatrix(Options):
         parts = [
             _numbers(visit(state.get(name)), f"{name} of a sparse matrix") for name in ("data", "indices", "indptr")
         ]
-        if len(shape) != 2 or self._reading is None or any(part.ndim != 1 for part in parts):
+        if len(shape) != 2 or any(part.ndim != 1 for part in parts):
             raise CheckpointError("a sparse matrix is not made of three lists and a shape of two")
         data, minor, starts = parts
         num_major, num_minor = shape[::-1] if self._by_columns else shape
@@ -84,7 +80,7 @@ class SparseMatrix(Options):
             raise CheckpointError("a sparse matrix has indices that do not fit its values")
         if minor.size and not 0 <= minor.min() <= minor.max() < num_minor:
             raise CheckpointError("a sparse matrix has values outside its shape")
-        self._reading.budget.charge(count_values(shape) * data.dtype.itemsize, f"a sparse matrix of shape {shape}")
+        self._budget.charge(count_values(shape) * data.dtype.itemsize, f"a sparse matrix of shape {shape}")
         dense = np.zeros((num_major, num_minor), data.dtype)
         np.add.at(dense, (np.repeat(np.arange(num_major), lengths), minor.astype(np.int64)), data)
         return np.ascontiguousarray(dense.T) if self._by_columns else dense
@@ -167,7 +163,9 @@ def _typed(reading: Reading, function: Any, kind: Any, args: Any, state: Any) ->
 
 
 def _device(reading: Reading, kind: Any, index: Any = None) -> str:
-    return str(kind)[:20] if type(index) is not int else f"{str(kind)[:20]}:{index}"
+    if not isinstance(kind, str) or type(index) not in (int, type(None)):
+        raise CheckpointError("a device is not a text and a number")
+    return kind[:20] if index is None else f"{kind[:20]}:{index}"
 
 
 def _path(reading: Reading, *parts: Any) -> str:
@@ -181,6 +179,7 @@ def _storage_of_bytes(reading: Reading, data: Any) -> storages.Storage:
     """`torch.storage._load_from_bytes`: a whole file of the old format within a pickle."""
     if not isinstance(data, bytes) or reading.nested:
         raise CheckpointError("a storage within a pickle is not made of bytes, or contains another one")
+    reading.budget.charge(len(data), "a storage within a pickle")
     storage = legacy.read_legacy(Window(io.BytesIO(data), len(data)), reading)
     if not isinstance(storage, storages.Storage):
         raise CheckpointError("the bytes of a storage within a pickle hold something else")

@@ -1,4 +1,4 @@
-"""Linear head models: vertices = mean + identity basis · p_id + expression basis · p_exp (METHODS section 1)."""
+"""ICT-FaceKit: vertices = mean + identity basis · p_id + expression basis · p_exp (METHODS section 1)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from mien.errors import MissingDataError
-from mien.face3d.params import ARKIT_NAMES
+from mien.face3d.params import ARKIT_NAMES, FaceModel
+from mien.face3d.shape import PX_PER_METRE, PosedHead, to_pixels
+from mien.geometry import rotation_from_angles
 
-HEAD_HEIGHT_CM = 22.07
-HEAD_HEIGHT_PX = 224.0
-"""Pixel losses scale any shape model so that chin to crown measures this many pixels (METHODS section 2)."""
+PX_PER_CM = PX_PER_METRE / 100
+"""Both this model and FLAME have the size of real heads, so that one has the height of the other in pixels."""
 
 
 def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
@@ -31,8 +32,8 @@ def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
 
 
 @dataclass(frozen=True)
-class ShapeModel:
-    """A linear shape model on a subset of V vertices, in centimetres and head axes.
+class LinearHead:
+    """A linear head model on a subset of V vertices, in centimetres and head axes.
 
     Attributes:
         mean: (V, 3).
@@ -51,9 +52,24 @@ class ShapeModel:
         shape = self.mean + torch.einsum("bi,ivc->bvc", identity, self.identity[: identity.shape[1]])
         return shape + torch.einsum("be,evc->bvc", expression, self.expression)
 
+    @property
+    def model(self) -> FaceModel:
+        """Reads ARKit coefficients."""
+        return "arkit"
+
+    def to(self, device: torch.device | str) -> LinearHead:
+        """The same model on another device."""
+        return LinearHead(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+    def posed(self, identity: torch.Tensor, expression: torch.Tensor, angles: torch.Tensor) -> PosedHead:
+        """See `mien.face3d.shape.ShapeModel`; the head turns about the origin of its axes."""
+        turned = self.vertices(identity, expression) @ rotation_from_angles(angles).transpose(1, 2)
+        pixels = to_pixels(turned, PX_PER_CM)
+        return PosedHead(pixels, pixels[:, self.landmarks])
+
 
 @lru_cache(maxsize=2)
-def load_ict(path: str | os.PathLike[str] | None = None, step: int = 8) -> ShapeModel:
+def load_ict(path: str | os.PathLike[str] | None = None, step: int = 8) -> LinearHead:
     """ICT-FaceKit (MIT) reduced to every `step`-th face vertex plus the 68 landmarks.
 
     Args:
@@ -78,4 +94,4 @@ def load_ict(path: str | os.PathLike[str] | None = None, step: int = 8) -> Shape
         expression = np.tensordot(to_arkit, shapes, 1)
         mean, landmarks = stored["neutral"][kept], np.searchsorted(kept, stored["landmarks68"])
     tensors = [torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (mean, identity, expression)]
-    return ShapeModel(tensors[0], tensors[1], tensors[2], torch.from_numpy(landmarks))
+    return LinearHead(tensors[0], tensors[1], tensors[2], torch.from_numpy(landmarks))

@@ -4,27 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from mien.face3d.morphable import HEAD_HEIGHT_CM, HEAD_HEIGHT_PX, ShapeModel
-from mien.geometry import rotation_from_angles
+from mien.face3d.shape import PosedHead
 
 EYE_PAIRS = ((36, 39), (37, 41), (38, 40), (42, 45), (43, 47), (44, 46))
 MOUTH_PAIRS = ((48, 54), (49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (60, 64), (61, 67), (62, 66), (63, 65))
-PX_PER_CM = HEAD_HEIGHT_PX / HEAD_HEIGHT_CM
-
-
-def posed_vertices(shape: ShapeModel, angles: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
-    """Vertices of the mean person in a pose, orthographic, in pixels; y points down as in pictures.
-
-    Args:
-        angles: (B, 3) radians.
-        expression: (B, 51).
-
-    Returns:
-        (B, V, 3) pixels, a head being HEAD_HEIGHT_PX high.
-    """
-    identity = expression.new_zeros(len(expression), 1)
-    vertices = shape.vertices(identity, expression) @ rotation_from_angles(angles).transpose(1, 2)
-    return vertices * vertices.new_tensor([PX_PER_CM, -PX_PER_CM, PX_PER_CM])
 
 
 def shape_loss(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -45,6 +28,15 @@ def pair_loss(result: torch.Tensor, truth: torch.Tensor, pairs: tuple[tuple[int,
         return (points[:, first, :2] - points[:, second, :2]).abs()
 
     return (spread(result) - spread(truth)).abs().mean((1, 2))
+
+
+def geometry_losses(result: PosedHead, truth: PosedHead) -> dict[str, torch.Tensor]:
+    """L_sh, L_eye and L_mouth of heads of any shape model, each (B,), as "shape", "eye", "mouth"."""
+    return {
+        "shape": shape_loss(result.vertices, truth.vertices),
+        "eye": pair_loss(result.landmarks, truth.landmarks, EYE_PAIRS),
+        "mouth": pair_loss(result.landmarks, truth.landmarks, MOUTH_PAIRS),
+    }
 
 
 def identity_loss(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from mien.face3d import FaceParams, ShapeModel, load_ict
-from mien.losses.face import EYE_PAIRS, MOUTH_PAIRS, identity_loss, pair_loss, posed_vertices, shape_loss
+from mien.face3d import FaceParams, PosedHead, ShapeModel, load_ict
+from mien.losses.face import geometry_losses, identity_loss
 from mien.losses.image import feature_l1
 from mien.perception import IdentityNet
 from mien.tracking.regressor import FaceRegressor
@@ -41,14 +41,12 @@ class Judges:
         """Means of L_sh, L_eye and L_mouth of pictures against the parameters they should show."""
         seen = self.read(result)
         with torch.autocast(result.device.type, enabled=False):  # pixels need more than eight bits
-            ours = posed_vertices(self.shape, seen.angles.float(), seen.expression.float())
-            truth = posed_vertices(self.shape, wanted.angles.float(), wanted.expression.float())
-        points, true_points = ours[:, self.shape.landmarks], truth[:, self.shape.landmarks]
-        return {
-            "shape": shape_loss(ours, truth).mean(),
-            "eye": pair_loss(points, true_points, EYE_PAIRS).mean(),
-            "mouth": pair_loss(points, true_points, MOUTH_PAIRS).mean(),
-        }
+            ours, truth = (self._posed(params) for params in (seen, wanted))
+            return {name: values.mean() for name, values in geometry_losses(ours, truth).items()}
+
+    def _posed(self, params: FaceParams) -> PosedHead:
+        angles = params.angles.float()
+        return self.shape.posed(angles.new_zeros(len(angles), 0), params.expression.float(), angles)
 
     def likeness(self, result: torch.Tensor, source: torch.Tensor) -> dict[str, torch.Tensor]:
         """Means of L_id and of the feature distance (our substitute for L_per) between pictures."""
@@ -66,6 +64,5 @@ def load_judges(tracker: Path, identity: Path, device: torch.device) -> Judges:
         TrainingError: one of them is not there.
         MissingDataError: the ICT head model is not there.
     """
-    shape = load_ict()
-    moved = ShapeModel(*(t.to(device) for t in (shape.mean, shape.identity, shape.expression, shape.landmarks)))
-    return Judges(load_regressor(tracker).to(device), load_identity(identity).to(device), moved)
+    shape = load_ict().to(device)
+    return Judges(load_regressor(tracker).to(device), load_identity(identity).to(device), shape)

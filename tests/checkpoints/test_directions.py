@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mien.checkpoints import directions
+from mien.checkpoints.reader import read_foreign
 from mien.errors import CheckpointError
 from mien.face3d import FaceParams, house_from_deca
 from mien.methods import DirectionConfig, DirectionMatrix
@@ -29,6 +30,12 @@ def test_convert_and_export_are_inverses(tree):
     assert {k: v for k, v in back.items() if k not in ("A_matrix", "step")} == {
         k: v for k, v in tree.items() if k not in ("A_matrix", "step")
     }
+
+
+def test_a_file_is_read(tree, tmp_path):
+    torch.save(tree, tmp_path / "A_matrix.pt")
+    matrix = directions.convert(read_foreign(tmp_path / "A_matrix.pt").tree)
+    assert torch.equal(matrix.linear.weight, tree["A_matrix"]["linear.weight"])
 
 
 def test_files_of_the_released_trainer_lack_the_dimension(tree):

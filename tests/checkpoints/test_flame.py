@@ -1,11 +1,15 @@
 """FLAME's two files: every entry is accounted for."""
 
+import pickle
+
 import flame_rule
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 from mien.checkpoints import flame
+from mien.checkpoints.reader import read_foreign
 from mien.errors import CheckpointError
 
 
@@ -34,6 +38,18 @@ def test_tensors_and_double_precision_are_taken_too(tree, landmarks):
     ours, theirs = flame.convert(tree, landmarks), flame.convert(other, marks)
     assert torch.equal(ours.weights, theirs.weights) and torch.equal(ours.contour.faces, theirs.contour.faces)
     assert theirs.template.dtype == torch.float32
+
+
+def test_files_are_read(tree, landmarks, tmp_path):
+    """A pickle with a sparse regressor, and a dictionary of arrays and tensors in an .npy file."""
+    sparse = tree | {"J_regressor": scipy.sparse.csc_matrix(tree["J_regressor"].astype(np.float64))}
+    (tmp_path / "generic_model.pkl").write_bytes(pickle.dumps(sparse, protocol=2))
+    mixed = {k: torch.from_numpy(v) if k.startswith("dynamic") else v for k, v in landmarks.items()}
+    np.save(tmp_path / "landmark_embedding.npy", np.array(mixed, dtype=object), allow_pickle=True)
+    read = flame.convert(*(read_foreign(tmp_path / f).tree for f in ("generic_model.pkl", "landmark_embedding.npy")))
+    made = flame.convert(tree, landmarks)
+    assert torch.equal(read.regressor, made.regressor) and torch.equal(read.identity, made.identity)
+    assert torch.equal(read.contour.weights, made.contour.weights)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from mien.face3d.params import FaceParams
 from mien.images import read_image
 from mien.media import read_video
 from mien.metrics import Correlation
-from mien.pipelines.reenactor import Identity, Reenactor, load
+from mien.pipelines import Identity, Reenactor, load
 from mien.tracking.follow import follow
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker

@@ -19,12 +19,13 @@ import tyro
 from instruments import CONSOLE, ReidentificationNet, data_folder, enlarged, measure, plain, report, shown
 from rich.table import Table
 
-from mien.checkpoints.bundle import Bundle, load_bundle
+from mien.checkpoints import Bundle, load_bundle
 from mien.device import choose_device
 from mien.errors import InputError
 from mien.face3d import FaceParams
 from mien.images import resize, to_tensor, to_uint8
 from mien.metrics import Gaussian, GaussianStream, frechet_distance
+from mien.pipelines.moving import invert
 from mien.synth.dataset import RenderedHeads
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.regressor import FaceRegressor
@@ -119,9 +120,7 @@ def samples(bundle: Bundle, settings: Settings, start: int, psi: float, size: in
 def redrawn(bundle: Bundle, images: np.ndarray, params: FaceParams) -> np.ndarray:
     """uint8 NHWC pictures encoded and drawn again without being moved, at their own size."""
     device = next(bundle.generator.parameters()).device
-    codes = bundle.encoder(to_tensor(images).to(device))
-    if bundle.encoder.config.pose_free:
-        codes = bundle.directions.shift(codes, bundle.motion.encode(params).to(codes))
+    codes = invert(bundle, to_tensor(images).to(device), bundle.motion.encode(params))
     codes = torch.lerp(bundle.w_mean, codes, bundle.truncation)
     return to_uint8(resize(bundle.generator.synthesis(codes).float().clamp(-1, 1), images.shape[1]))
 

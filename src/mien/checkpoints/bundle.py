@@ -1,17 +1,17 @@
-"""A bundle: one folder with everything needed to reenact (`bundle.json` and one safetensors file per part)."""
+"""A bundle on disk: one folder with `bundle.json` and one safetensors file per part."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,14 +19,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 
 from mien.alignment.crop import CROPS
-from mien.checkpoints.parts import NETWORKS, TRACKER_NETWORKS, Tensors, check_keys, from_disk, to_disk
+from mien.checkpoints.contents import Bundle, Source, TrackerNetworks
+from mien.checkpoints.formats import NETWORKS, TRACKER_PARTS, kind_named, kind_of, motion_from_state, motion_to_state
+from mien.checkpoints.parts import Tensors, check_keys, from_disk, to_disk
 from mien.errors import BundleError, OutputError
 from mien.face3d.motion import MotionSpace
-from mien.inversion.encoder import Encoder
-from mien.methods.direction import DirectionMatrix
-from mien.stylegan2 import Generator
-from mien.tracking.detector import FaceDetector
-from mien.tracking.regressor import FaceRegressor
 
 KIND, VERSION = "mien-bundle", 1
 HEADER = "bundle.json"
@@ -34,50 +31,9 @@ SEARCH_VARIABLE = "MIEN_BUNDLES"
 MAX_HEADER_BYTES = 2**20
 MAX_PART_BYTES = 2**31
 HEADER_KEYS = {"kind", "version", "name", "crop", "truncation", "coordinates", "parts", "card"}
+PART_KEYS, PART_EXTRAS = {"file", "sha256", "config"}, {"kind", "source"}
 CARD_KEYS = {"licence", "provenance", "quality"}
-
-
-class TrackerNetworks(NamedTuple):
-    """The two networks of `mien.tracking.embedded.EmbeddedTracker`."""
-
-    detector: FaceDetector
-    regressor: FaceRegressor
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """Everything needed to reenact.
-
-    Attributes:
-        name: what it is called in reports.
-        generator, encoder, directions: networks, frozen and in eval mode once loaded.
-        motion: coordinates that `directions` reads.
-        truncation: ψ of METHODS section 2, applied after the shift.
-        crop: crop kind, a key of `mien.alignment.crop.CROPS`.
-        tracker: the networks of the embedded tracker, or None when another tracker must be given.
-        card: licence (text), provenance of the training data (text), quality (name → number).
-    """
-
-    name: str
-    generator: Generator
-    encoder: Encoder
-    directions: DirectionMatrix
-    motion: MotionSpace
-    truncation: float
-    crop: str
-    tracker: TrackerNetworks | None
-    card: Mapping[str, Any]
-
-    @property
-    def w_mean(self) -> torch.Tensor:
-        """(D,) centre of truncation w̄, stored with the generator."""
-        return self.generator.w_mean
-
-    def to(self, device: torch.device | str) -> Bundle:
-        """This bundle with its networks moved to another device, in place."""
-        for network in (self.generator, self.encoder, self.directions, *(self.tracker or ())):
-            network.to(device)
-        return self
+SOURCE_KEYS = {field.name for field in dataclasses.fields(Source)}
 
 
 def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
@@ -88,7 +44,7 @@ def find_bundle(name_or_path: str | os.PathLike[str]) -> Path:
     """
     given = Path(name_or_path)
     if given.is_file():
-        advice = "a bundle is a folder of safetensors files; pickled checkpoints are not opened"
+        advice = "a bundle is a folder of safetensors files; pickled checkpoints become one by `mien import`"
         raise BundleError(f"{given}: {advice}")
     folders = [given]
     if len(given.parts) == 1:
@@ -105,10 +61,38 @@ def _roots() -> list[Path]:
     return [package, *(Path(part) for part in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if part)]
 
 
-def save_bundle(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
+def read_coordinates(name_or_path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names of a bundle's coordinates, from its header alone.
+
+    Raises:
+        BundleError: not found, or its header is damaged.
+    """
+    folder = find_bundle(name_or_path)
+    try:
+        return tuple(map(str, _read_header(folder)["coordinates"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{folder}: malformed {HEADER} ({error!r})") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a bundle may be written as this folder.
+
+    Raises:
+        OutputError: it holds something else, or is a file.
+    """
+    if folder.is_file():
+        raise OutputError(f"{folder}: this is a file; a bundle is a folder")
+    if folder.exists() and not (folder / HEADER).is_file() and any(folder.iterdir()):
+        raise OutputError(f"{folder}: this folder holds something that is not a bundle")
+
+
+def save_bundle(bundle: Bundle, folder: str | os.PathLike[str], exact: Collection[str] = ()) -> Path:
     """Write a bundle; the folder appears, or replaces an older bundle, only when everything is written.
 
     Weights are stored in half precision except w̄ and the motion space, which stay exact.
+
+    Args:
+        exact: parts that stay in single precision too.
 
     Raises:
         BundleError: the card or the crop kind is incomplete or unknown.
@@ -118,12 +102,11 @@ def save_bundle(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
     _check_card(bundle.card)
     if bundle.crop not in CROPS:
         raise BundleError(f"unknown crop kind {bundle.crop!r}; known: {', '.join(CROPS)}")
-    if folder.exists() and not (folder / HEADER).is_file() and any(folder.iterdir()):
-        raise OutputError(f"{folder}: this folder holds something that is not a bundle")
+    check_folder(folder)
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         partial.mkdir(parents=True)
-        _write(bundle, partial)
+        _write(bundle, partial, exact)
         if folder.exists():
             retired = partial.with_suffix(".old")
             folder.rename(retired)
@@ -138,27 +121,32 @@ def save_bundle(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _write(bundle: Bundle, folder: Path) -> None:
-    states = {name: form.to_state(getattr(bundle, name)) for name, form in NETWORKS.items()}
-    if bundle.tracker is not None:
-        trackers = bundle.tracker._asdict()
-        states |= {name: form.to_state(trackers[name]) for name, form in TRACKER_NETWORKS.items()}
-    motion = bundle.motion
-    states["motion"] = {}, {"encoding": motion.encoding, "decoding": motion.decoding, "ranges": motion.ranges}
-    parts = {}
-    for name, (config, tensors) in states.items():
+def _write(bundle: Bundle, folder: Path, exact: Collection[str]) -> None:
+    parts: dict[str, Any] = {}
+    networks = bundle.networks()
+    for name in (*networks, "motion"):
+        extras: dict[str, Any] = {}
+        if name == "motion":
+            config, tensors = motion_to_state(bundle.motion)
+        else:
+            known = kind_of(name, networks[name])
+            config, tensors = known.format.to_state(networks[name])
+            extras = {"kind": known.kind} if known.kind else {}
+        if name in bundle.sources:
+            extras["source"] = dataclasses.asdict(bundle.sources[name])
         path = folder / f"{name}.safetensors"
-        save_file(to_disk(tensors, half=name != "motion"), path)
+        save_file(to_disk(tensors, half=name != "motion" and name not in exact), path)
         path.chmod(0o644)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        parts[name] = {"file": path.name, "sha256": digest, "config": config}
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        parts[name] = {"file": path.name, "sha256": digest, "config": config, **extras}
     header = {
         "kind": KIND,
         "version": VERSION,
         "name": bundle.name,
         "crop": bundle.crop,
         "truncation": bundle.truncation,
-        "coordinates": list(motion.names),
+        "coordinates": list(bundle.motion.names),
         "parts": parts,
         "card": dict(bundle.card),
     }
@@ -174,10 +162,8 @@ def load_bundle(name_or_path: str | os.PathLike[str], device: torch.device | str
     folder = find_bundle(name_or_path)
     try:
         header = _read_header(folder)
-        states = {name: _read_part(folder, name, part) for name, part in header["parts"].items()}
-        networks = {name: form.from_state(*states[name]) for name, form in NETWORKS.items()}
-        tracker = _tracker(states)
-        motion = _motion(header["coordinates"], states["motion"][1])
+        networks, motion, sources = _read_parts(folder, header)
+        tracker = TrackerNetworks(**{n: networks.pop(n) for n in TRACKER_PARTS}) if "detector" in networks else None
         bundle = Bundle(
             name=header["name"],
             motion=motion,
@@ -185,9 +171,10 @@ def load_bundle(name_or_path: str | os.PathLike[str], device: torch.device | str
             crop=header["crop"],
             tracker=tracker,
             card=header["card"],
-            **networks,
+            sources=sources,
+            **{"encoder": None, "directions": None, **networks},
         )
-        _check_agreement(bundle)
+        bundle.check()
     except BundleError as error:
         raise BundleError(f"{folder}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -208,7 +195,10 @@ def _read_header(folder: Path) -> dict[str, Any]:
     if header.get("version") != VERSION:
         raise BundleError(f"bundle version {header.get('version')} is not supported; this program reads {VERSION}")
     check_keys(HEADER, set(header), HEADER_KEYS)
-    check_keys("parts", set(header["parts"]) - set(TRACKER_NETWORKS), {*NETWORKS, "motion"})
+    present = set(header["parts"])
+    check_keys("parts", present - (set(NETWORKS) - {"generator"}), {"generator", "motion"})
+    if present & set(TRACKER_PARTS):
+        check_keys("tracker", present & set(TRACKER_PARTS), set(TRACKER_PARTS))
     if header["crop"] not in CROPS:
         raise BundleError(f"unknown crop kind {header['crop']!r}")
     if not isinstance(header["truncation"], (int, float)) or not 0 < header["truncation"] <= 1:
@@ -224,8 +214,22 @@ def _check_card(card: Mapping[str, Any]) -> None:
             raise BundleError(f"card: {name} must be a text")
 
 
+def _read_parts(folder: Path, header: Mapping[str, Any]) -> tuple[dict[str, Any], MotionSpace, dict[str, Source]]:
+    """Networks by part, the motion space, and sources by part."""
+    states = {name: _read_part(folder, name, part) for name, part in header["parts"].items()}
+    motion = motion_from_state(header["coordinates"], *states.pop("motion"))
+    networks, sources = {}, {}
+    for name, part in header["parts"].items():
+        if "source" in part:
+            check_keys(f"parts.{name}.source", set(part["source"]), SOURCE_KEYS)
+            sources[name] = Source(**{key: str(value) for key, value in part["source"].items()})
+        if name in states:
+            networks[name] = kind_named(name, part.get("kind", "")).format.from_state(*states.pop(name))
+    return networks, motion, sources
+
+
 def _read_part(folder: Path, name: str, part: Mapping[str, Any]) -> tuple[dict[str, Any], Tensors]:
-    check_keys(f"parts.{name}", set(part), {"file", "sha256", "config"})
+    check_keys(f"parts.{name}", set(part) - PART_EXTRAS, PART_KEYS)
     if part["file"] != f"{name}.safetensors":
         raise BundleError(f"parts.{name}: the file must be {name}.safetensors, not {part['file']!r}")
     path = folder / part["file"]
@@ -238,35 +242,3 @@ def _read_part(folder: Path, name: str, part: Mapping[str, Any]) -> tuple[dict[s
         return dict(part["config"]), from_disk(load_tensors(data))
     except (SafetensorError, ValueError, TypeError) as error:
         raise BundleError(f"{path.name} cannot be read ({error})") from error
-
-
-def _motion(names: list[str], tensors: Tensors) -> MotionSpace:
-    check_keys("motion", set(tensors), {"encoding", "decoding", "ranges"})
-    count, width = tensors["encoding"].shape
-    shapes = {"encoding": (len(names), width), "decoding": (width, count), "ranges": (len(names), 2)}
-    for name, shape in shapes.items():
-        if tuple(tensors[name].shape) != shape:
-            raise BundleError(f"motion: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
-    return MotionSpace(tuple(names), tensors["encoding"], tensors["decoding"], tensors["ranges"])
-
-
-def _tracker(states: Mapping[str, tuple[dict[str, Any], Tensors]]) -> TrackerNetworks | None:
-    if not set(TRACKER_NETWORKS) & set(states):
-        return None
-    check_keys("tracker", set(TRACKER_NETWORKS) & set(states), set(TRACKER_NETWORKS))
-    return TrackerNetworks(**{name: form.from_state(*states[name]) for name, form in TRACKER_NETWORKS.items()})
-
-
-def _check_agreement(bundle: Bundle) -> None:
-    """Parts that are each sound must also fit each other."""
-    generator, encoder, directions = bundle.generator.config, bundle.encoder.config, bundle.directions.config
-    facts = {
-        "rows of encoder and generator": (encoder.num_rows, generator.num_rows),
-        "code width of encoder and generator": (encoder.style_dim, generator.style_dim),
-        "code width of directions and generator": (directions.dim, generator.style_dim),
-        "coordinates of directions and motion space": (directions.coordinates, len(bundle.motion)),
-        "rows moved and rows present": (min(directions.rows, generator.num_rows), directions.rows),
-    }
-    for what, (one, other) in facts.items():
-        if one != other:
-            raise BundleError(f"{what} differ: {one} and {other}")

@@ -11,11 +11,6 @@ import torch
 from torch import nn
 
 from mien.errors import BundleError
-from mien.inversion.encoder import Encoder, EncoderConfig
-from mien.methods.direction import DirectionConfig, DirectionMatrix
-from mien.stylegan2 import Generator, GeneratorConfig
-from mien.tracking.detector import DetectorConfig, FaceDetector
-from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
 MAX_CONFIG_NUMBER = 100_000
 HALF_LIMIT = 6e4
@@ -135,17 +130,3 @@ def from_disk(tensors: Tensors) -> Tensors:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise BundleError(f"{name} has values that are not finite")
     return loaded
-
-
-NETWORKS: Mapping[str, PartFormat] = {
-    "generator": network_format(GeneratorConfig, Generator),
-    "encoder": network_format(EncoderConfig, Encoder),
-    "directions": network_format(DirectionConfig, DirectionMatrix),
-}
-"""The networks that every bundle has."""
-
-TRACKER_NETWORKS: Mapping[str, PartFormat] = {
-    "detector": network_format(DetectorConfig, FaceDetector),
-    "regressor": network_format(RegressorConfig, FaceRegressor),
-}
-"""The networks of the embedded tracker; a bundle has both or neither."""

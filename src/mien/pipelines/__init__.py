@@ -1,8 +1,9 @@
 """What users do: identify a source, drive it, edit it, turn whole files into files."""
 
 from mien.pipelines.editing import EditOptions, edit_photo, sweep
+from mien.pipelines.identity import Identity
 from mien.pipelines.measuring import track_video
-from mien.pipelines.reenactor import Identity, Reenactor, load
+from mien.pipelines.reenactor import Reenactor, load
 from mien.pipelines.streaming import Driven, Stream
 from mien.pipelines.video import Report, VideoOptions, reenact_video
 

@@ -10,6 +10,7 @@ from mien.errors import InputError
 from mien.face3d.motion import GROUPS, Q_LIMIT, MotionSpace
 
 Strength = float | Mapping[str, float]
+MAX_STRENGTH = 3
 
 
 def strength_vector(motion: MotionSpace, strength: Strength) -> torch.Tensor:
@@ -24,8 +25,8 @@ def strength_vector(motion: MotionSpace, strength: Strength) -> torch.Tensor:
     """
     factors = {"all": strength} if isinstance(strength, (int, float)) else dict(strength)
     for name, value in factors.items():
-        if not 0 <= value <= 3:
-            raise InputError(f"strength {value} of {name} is outside 0 to 3")
+        if not 0 <= value <= MAX_STRENGTH:
+            raise InputError(f"strength {value} of {name} is outside 0 to {MAX_STRENGTH}")
         if name not in ("all", *GROUPS, *motion.names):
             raise InputError(f"unknown strength {name!r}; use a number or {', '.join((*GROUPS, *motion.names))}")
     vector = torch.full((len(motion),), float(factors.get("all", 1.0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,10 +13,11 @@ import torch
 
 from mien.errors import InputError, OutputError
 from mien.images import PICTURE_SUFFIXES, grid, read_image, write_image
+from mien.inversion import TuningConfig
 from mien.media import VIDEO_SUFFIXES, VideoWriter, check_output
-from mien.pipelines.driving import edit_change
 from mien.pipelines.faces import Face
-from mien.pipelines.reenactor import Identity, Reenactor
+from mien.pipelines.identity import Identity
+from mien.pipelines.reenactor import Reenactor
 
 Targets = Mapping[str, tuple[float, float]]
 
@@ -31,6 +32,7 @@ class EditOptions:
         num_panels: pictures of a sweep as a strip.
         rate: frames per second of a sweep as a video.
         batch: pictures computed together.
+        tune: tune the generator to the photo first; None leaves it as it is.
     """
 
     source_face: Face | None = None
@@ -38,6 +40,7 @@ class EditOptions:
     num_panels: int = 7
     rate: Fraction = Fraction(25)
     batch: int = 8
+    tune: TuningConfig | None = None
 
 
 def edit_photo(
@@ -46,6 +49,7 @@ def edit_photo(
     output: str | os.PathLike[str],
     targets: Targets,
     options: EditOptions | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> tuple[str, ...]:
     """Write the person of a photo at absolute coordinates; returns notices for the user.
 
@@ -53,13 +57,16 @@ def edit_photo(
 
     Args:
         targets: coordinate → (start, end), degrees for angles and unit weights for expressions.
+        progress: called with the steps done and all steps while the generator is tuned.
 
     Raises:
+        BundleError: the bundle has no directions.
         OutputError: cannot be written there, or a video is asked for without a range.
         InputError: no such coordinate, or none given.
         ImageError, NoFaceError, SeveralFacesError: the photo cannot be used.
     """
     options = options or EditOptions()
+    model.bundle.need_directions()
     output = check_output(output, (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES), [Path(photo)])
     is_video = output.suffix.lower() in VIDEO_SUFFIXES
     is_sweep = any(start != end for start, end in targets.values())
@@ -69,6 +76,8 @@ def edit_photo(
         raise OutputError(f"{output}: a video needs a range such as -30:30; name a picture for a single value")
     count = (options.num_frames if is_video else options.num_panels) if is_sweep else 1
     identity = model.identify(read_image(photo), options.source_face)
+    if options.tune is not None:
+        model = model.tune(identity, options.tune, progress)
     pictures = sweep(model, identity, targets, count, options.batch)
     if not is_video:
         write_image(output, grid(list(pictures), count))
@@ -83,10 +92,7 @@ def sweep(model: Reenactor, identity: Identity, targets: Targets, count: int, ba
     """`count` pictures uint8 (S, S, 3) on the straight line from all starts to all ends, computed in batches."""
     if count < 1:
         raise InputError(f"the number of pictures must be at least 1, not {count}")
-    motion = model.bundle.motion
-    ends = [
-        edit_change(motion, identity.coordinates, {name: ends[k] for name, ends in targets.items()}) for k in (0, 1)
-    ]
+    ends = [model.edit_change(identity, {name: ends[k] for name, ends in targets.items()}) for k in (0, 1)]
     steps = torch.linspace(0, 1, count)[:, None]
     for part in torch.lerp(ends[0], ends[1], steps).split(batch):
         yield from model.render(identity, part)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.errors import NoFaceError, SeveralFacesError
+from mien.errors import ImageError, NoFaceError, SeveralFacesError
 from mien.face3d.params import FaceParams
 from mien.tracking.follow import choose_box
 from mien.tracking.protocol import Box, Tracker
@@ -15,6 +15,17 @@ RIVAL_AREA = 0.5
 """A second face of more than this share of the largest one's area makes the choice ambiguous."""
 
 Face = str | int
+
+
+def check_picture(image: np.ndarray) -> np.ndarray:
+    """The picture itself.
+
+    Raises:
+        ImageError: it is not uint8 (H, W, 3).
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ImageError(f"a picture must be uint8 (H, W, 3) RGB, not {image.dtype} {tuple(image.shape)}")
+    return image
 
 
 def measure_face(tracker: Tracker, image: np.ndarray, face: Face | None) -> FaceParams:

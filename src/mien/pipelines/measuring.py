@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mien.errors import NoFaceError, OutputError
-from mien.face3d.params import ARKIT_NAMES, FaceParams
+from mien.face3d.params import EXPRESSION_NAMES, FaceParams
 from mien.media import check_output, open_driver
 from mien.media.writer import partial_path
 from mien.pipelines.faces import Face
@@ -67,7 +67,7 @@ def track_video(
 def _write(output: Path, params: FaceParams, stamps: list[int], time_base: Fraction) -> None:
     partial = partial_path(output)
     arrays: dict[str, Any] = {
-        "expression_names": np.array(ARKIT_NAMES),
+        "expression_names": np.array(EXPRESSION_NAMES[params.model]),
         "angles_rad": params.angles,
         "expression": params.expression,
         "landmarks_px": params.landmarks,

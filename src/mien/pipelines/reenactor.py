@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Unpack
 
 import numpy as np
 import torch
 
 from mien.alignment.crop import CROPS, Crop
-from mien.checkpoints.bundle import Bundle, load_bundle
+from mien.checkpoints import Bundle, load_bundle
 from mien.device import choose_device
-from mien.errors import BundleError, ImageError, InputError, NoFaceError
+from mien.errors import InputError, NoFaceError
 from mien.face3d.motion import Q_LIMIT
 from mien.face3d.params import FaceParams
 from mien.images import to_tensor, to_uint8
+from mien.inversion import TuningConfig, tune_generator
 from mien.media.reader import Frame
 from mien.methods.direction import move_code
 from mien.pipelines.driving import Strength, edit_change, motion_change, strength_vector
-from mien.pipelines.faces import Face, measure_face
-from mien.pipelines.streaming import Missing, Stream, StreamSettings
-from mien.tracking.embedded import EmbeddedTracker
+from mien.pipelines.faces import Face, check_picture, measure_face
+from mien.pipelines.identity import Identity
+from mien.pipelines.moving import (
+    Method,
+    bundle_tracker,
+    choose_method,
+    invert,
+    landmarker_of,
+    mix_styles,
+    require_coordinates,
+)
+from mien.pipelines.streaming import Stream, StreamOptions, StreamSettings
 from mien.tracking.protocol import Tracker
 
 SMALL_FACE_PX = 48  # side of the source's head region below which the user is warned
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A source person, ready to be driven: a value that can be kept, compared and used with many drivers.
-
-    Attributes:
-        code: (1, L, D) W+ code of the source.
-        params: pose and expression of the source, length 1, landmarks in pixels of the full picture.
-        coordinates: (1, k) the same in the bundle's motion space.
-        crop: region of the full picture that the generator shows; carries its inverse.
-        image: uint8 (S, S, 3) that region.
-        notices: what the user should know, one sentence each.
-    """
-
-    code: torch.Tensor
-    params: FaceParams
-    coordinates: torch.Tensor
-    crop: Crop
-    image: np.ndarray
-    notices: tuple[str, ...] = ()
 
 
 class Reenactor:
@@ -57,15 +47,13 @@ class Reenactor:
         tracker: measures faces; None takes the bundle's own.
 
     Raises:
-        BundleError: there is no tracker in the bundle and none is given.
+        BundleError: there is no tracker in the bundle and none is given. Every method raises it where a network that
+            it needs is not in the bundle; the message says how to get it.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device | str = "cpu", tracker: Tracker | None = None) -> None:
-        if tracker is None:
-            if bundle.tracker is None:
-                raise BundleError(f"the bundle {bundle.name} has no tracker of its own; name one")
-            tracker = EmbeddedTracker(*bundle.tracker, device)
-        self.bundle, self.device, self.tracker = bundle, torch.device(device), tracker
+        self.bundle, self.device = bundle, torch.device(device)
+        self.tracker = bundle_tracker(bundle, device) if tracker is None else tracker
 
     def measure(self, image: np.ndarray, face: Face | None = "largest") -> FaceParams:
         """Pose, expression and landmarks of one face of a uint8 (H, W, 3) picture; FaceParams of length 1.
@@ -77,9 +65,7 @@ class Reenactor:
             NoFaceError, SeveralFacesError: see `measure_face`.
             ImageError: not a uint8 RGB picture.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ImageError(f"a picture must be uint8 (H, W, 3) RGB, not {image.dtype} {tuple(image.shape)}")
-        return measure_face(self.tracker, image, face)
+        return measure_face(self.tracker, check_picture(image), face)
 
     @torch.no_grad()
     def identify(self, image: np.ndarray, face: Face | None = None) -> Identity:
@@ -91,24 +77,30 @@ class Reenactor:
         Raises:
             NoFaceError, SeveralFacesError, ImageError: as `measure`.
         """
+        self.bundle.need_encoder()
         params = self.measure(image, face)
-        size = self.bundle.generator.config.resolution
-        crop = CROPS[self.bundle.crop](params.landmarks[0].cpu().numpy(), params.angles[0].cpu().numpy(), size)
+        (crop,) = self._crops(params)
         region = crop.apply(image)
-        code = self.bundle.encoder(to_tensor(region).to(self.device))
-        coordinates = self.bundle.motion.encode(params.to("cpu"))
-        if self.bundle.encoder.config.pose_free:
-            code = self.bundle.directions.shift(code, coordinates.to(code))
+        coordinates = self._coordinates(params)
+        code = invert(self.bundle, to_tensor(region).to(self.device), coordinates)
         return Identity(code, params, coordinates, crop, region, tuple(self._notices(crop, coordinates)))
 
-    def _notices(self, crop: Crop, coordinates: torch.Tensor) -> list[str]:
+    def _crops(self, params: FaceParams) -> list[Crop]:
+        frame, size = CROPS[self.bundle.crop], self.bundle.generator.config.resolution
+        points, angles = params.landmarks.cpu().numpy(), params.angles.cpu().numpy()
+        return [frame(p, a, size) for p, a in zip(points, angles, strict=True)]
+
+    def _coordinates(self, params: FaceParams) -> torch.Tensor | None:
+        motion = self.bundle.motion
+        return motion.encode(params.to("cpu")) if params.model == motion.model else None
+
+    def _notices(self, crop: Crop, coordinates: torch.Tensor | None) -> list[str]:
         notices = []
         side = crop.size / float(np.sqrt(abs(np.linalg.det(crop.matrix[:, :2]))))
         if side < SMALL_FACE_PX:
             notices.append(f"the face is small: its region measures only {side:.0f} px")
-        outside = [
-            name for name, q in zip(self.bundle.motion.names, coordinates[0], strict=True) if abs(float(q)) > Q_LIMIT
-        ]
+        values = [] if coordinates is None else coordinates[0].tolist()
+        outside = [name for name, q in zip(self.bundle.motion.names, values) if abs(q) > Q_LIMIT]
         if set(outside) & {"yaw", "pitch", "roll"}:
             notices.append(f"the source's head is turned beyond the trained range ({', '.join(outside)})")
         return notices
@@ -119,6 +111,7 @@ class Reenactor:
         target: np.ndarray | Frame | FaceParams,
         strength: Strength = 1.0,
         reference: FaceParams | None = None,
+        method: Method | None = None,
     ) -> np.ndarray:
         """The source in the pose and expression of `target`; uint8 (S, S, 3).
 
@@ -126,13 +119,20 @@ class Reenactor:
             target: a picture, a frame, or parameters of length 1.
             strength: factor on the change, or factors by group or coordinate.
             reference: drive relatively: the target's change since these parameters is applied to the source.
+            method: "directions", or "stylemask", which needs a picture, knows no groups and cannot drive relatively;
+                None takes what the bundle has, directions where it has both.
 
         Raises:
             NoFaceError: no face in the target.
+            InputError: what the method cannot do.
         """
-        params = target
-        if not isinstance(params, FaceParams):
-            params = self.measure(params.image if isinstance(params, Frame) else params)
+        picture = target.image if isinstance(target, Frame) else target
+        if choose_method(self.bundle, method) == "stylemask":
+            if isinstance(picture, FaceParams) or reference is not None:
+                raise InputError("stylemask reads the driver's picture itself: no parameters, nothing relative")
+            params = measure_face(landmarker_of(self.tracker), check_picture(picture), "largest")
+            return self.swap(identity, [picture], params, strength)[0]
+        params = picture if isinstance(picture, FaceParams) else self.measure(picture)
         if len(params) != 1 or not bool(params.valid[0]):
             raise NoFaceError("the target holds no measured face")
         return self.render(identity, self.change(identity, params, strength, reference))[0]
@@ -145,10 +145,10 @@ class Reenactor:
         reference: FaceParams | None = None,
     ) -> torch.Tensor:
         """Δq (B, k) that takes the source to each of B driver poses; see `motion_change`."""
-        motion = self.bundle.motion
+        motion, source = self.bundle.motion, require_coordinates(self.bundle, identity.coordinates)
         base = None if reference is None else motion.encode(reference.to("cpu"))
         driver = motion.encode(params.to("cpu"))
-        return motion_change(identity.coordinates, driver, base, strength_vector(motion, strength))
+        return motion_change(source, driver, base, strength_vector(motion, strength))
 
     def edit(self, identity: Identity, **coordinates: float) -> np.ndarray:
         """The source with named coordinates at absolute targets: degrees for angles, unit weights for expressions.
@@ -156,48 +156,96 @@ class Reenactor:
         Raises:
             InputError: a name that the bundle's motion space does not have.
         """
-        return self.render(identity, edit_change(self.bundle.motion, identity.coordinates, coordinates))[0]
+        return self.render(identity, self.edit_change(identity, coordinates))[0]
+
+    def edit_change(self, identity: Identity, targets: Mapping[str, float]) -> torch.Tensor:
+        """Δq (1, k) that takes named coordinates of the source to absolute targets; see `edit`."""
+        self.bundle.need_directions()
+        return edit_change(self.bundle.motion, require_coordinates(self.bundle, identity.coordinates), targets)
 
     @torch.no_grad()
     def render(self, identity: Identity, change: torch.Tensor) -> np.ndarray:
         """Synthesise the source moved by each Δq (B, k); uint8 (B, S, S, 3)."""
         bundle = self.bundle
         code = identity.code.expand(len(change), -1, -1)
-        moved = move_code(bundle.directions, code, change.to(self.device), bundle.w_mean, bundle.truncation)
+        directions = bundle.need_directions()
+        moved = move_code(directions, code, change.to(self.device), bundle.w_mean, bundle.truncation)
         return to_uint8(bundle.generator.synthesis(moved))
+
+    @torch.no_grad()
+    def swap(
+        self, identity: Identity, pictures: Sequence[np.ndarray], params: FaceParams, strength: Strength = 1.0
+    ) -> np.ndarray:
+        """Synthesise the source with StyleMask's share of the styles of each driver picture; uint8 (B, S, S, 3).
+
+        Args:
+            pictures: B driver pictures; each is cropped and inverted like a source.
+            params: the B faces in them.
+            strength: one factor on the mix.
+        """
+        crops = zip(self._crops(params), pictures, strict=True)
+        batch = to_tensor([crop.apply(picture) for crop, picture in crops]).to(self.device)
+        target = invert(self.bundle, batch, self._coordinates(params))
+        return to_uint8(self.bundle.generator.synthesis(mix_styles(self.bundle, identity.code, target, strength)))
+
+    def tune(
+        self,
+        identity: Identity,
+        config: TuningConfig | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Reenactor:
+        """A new model that shares all but the generator, which is tuned to draw this source; for this source only.
+
+        The code stays, so the same `Identity` is used with the new model. This one is not touched.
+
+        Args:
+            progress: called before each step with the number of the step and of all steps.
+
+        Raises:
+            InputError: the generator has no layer that tuning would move.
+        """
+        config, bundle = config or TuningConfig(), self.bundle
+
+        def tell(step: int, losses: dict[str, float]) -> None:
+            if progress is not None:
+                progress(step + 1, config.steps)
+
+        code = bundle.generator.truncate(identity.code, bundle.truncation)
+        try:
+            picture = to_tensor(identity.image).to(self.device)
+            generator = tune_generator(bundle.generator, code, picture, config, progress=tell)
+        except ValueError as error:
+            raise InputError(f"the generator cannot be tuned: {error}") from error
+        return Reenactor(replace(bundle, generator=generator), self.device, self.tracker)
 
     def stream(
         self,
         identity: Identity,
         frames: Iterable[np.ndarray] | Iterable[Frame],
-        *,
-        relative: bool = False,
-        strength: Strength = 1.0,
-        face: Face = "largest",
-        missing: Missing = "hold",
-        batch: int = 8,
-        reference: FaceParams | None = None,
+        **options: Unpack[StreamOptions],
     ) -> Stream:
         """Drive the source with a video, lazily and in constant memory; iterating yields uint8 (S, S, 3) pictures.
 
         Args:
-            relative: apply the driver's change since its reference frame instead of its pose itself.
-            face: which face of the driver to follow.
+            relative: apply the driver's change since its reference frame instead of its pose itself (False).
+            strength: factor on the change, or factors by group or coordinate (1).
+            face: which face of the driver to follow ("largest").
             missing: what to show while the driver's face is lost: "hold" the last good result (before the first one:
                 the source itself) or the "source".
-            batch: frames that are measured and synthesised together; 1 for the least delay.
+            batch: frames that are measured and synthesised together (8); 1 for the least delay.
             reference: reference of relative driving; None takes the first frame with a face.
+            method: as in `drive` (None).
 
         Raises:
-            InputError: settings that make no sense. While iterating: NoFaceError at the end of a driver that never
-                showed a face.
+            InputError: settings that make no sense, or that the method does not have. While iterating: NoFaceError at
+                the end of a driver that never showed a face.
         """
-        if missing not in ("hold", "source"):
-            raise InputError(f"missing is 'hold' or 'source', not {missing!r}")
-        if batch < 1:
-            raise InputError(f"batch must be at least 1, not {batch}")
-        strength_vector(self.bundle.motion, strength)
-        return Stream(self, identity, frames, StreamSettings(relative, strength, face, missing, batch, reference))
+        settings = StreamSettings(**options)
+        settings = replace(settings, method=choose_method(self.bundle, settings.method))
+        settings.check(self.bundle.motion)
+        if settings.method == "directions":
+            require_coordinates(self.bundle, identity.coordinates)
+        return Stream(self, identity, frames, settings)
 
 
 def load(
@@ -209,7 +257,8 @@ def load(
 
     Args:
         device: "cpu", "cuda", "cuda:1", "mps" or None for the best one present.
-        tracker: "embedded", "mediapipe", a tracker of your own, or None for the bundle's own.
+        tracker: "embedded", "mediapipe", a tracker of your own, or None for the bundle's own. Where the bundle's
+            coordinates are DECA's, its DECA measures what a named tracker finds; your own is taken as it is.
 
     Raises:
         BundleError: no such bundle, or it is damaged.
@@ -221,5 +270,5 @@ def load(
     if isinstance(tracker, str) and tracker != "embedded":
         from mien.tracking import load_tracker
 
-        tracker = load_tracker(tracker)
+        tracker = bundle_tracker(bundle, chosen, load_tracker(tracker))
     return Reenactor(bundle, chosen, None if isinstance(tracker, str) else tracker)

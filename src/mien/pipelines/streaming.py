@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import torch
 
-from mien.errors import NoFaceError
+from mien.errors import InputError, NoFaceError
+from mien.face3d.motion import MotionSpace
 from mien.face3d.params import FaceParams
 from mien.media.reader import Frame
-from mien.pipelines.driving import Strength
+from mien.pipelines.driving import Strength, strength_vector
 from mien.pipelines.faces import Face, FaceCounter, describe_faces
+from mien.pipelines.moving import Method, landmarker_of, single_strength
 from mien.pipelines.timing import StageClock
 from mien.tracking.follow import follow
 
 if TYPE_CHECKING:
-    from mien.pipelines.reenactor import Identity, Reenactor
+    from mien.pipelines.identity import Identity
+    from mien.pipelines.reenactor import Reenactor
 
 Missing = Literal["hold", "source"]
 
 
-@dataclass(frozen=True)
+class StreamOptions(TypedDict, total=False):
+    """The keywords of `Reenactor.stream`."""
+
+    relative: bool
+    strength: Strength
+    face: Face
+    missing: Missing
+    batch: int
+    reference: FaceParams | None
+    method: Method | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StreamSettings:
     """How a driver moves the source; see `Reenactor.stream`."""
 
@@ -35,6 +50,24 @@ class StreamSettings:
     missing: Missing = "hold"
     batch: int = 8
     reference: FaceParams | None = None
+    method: Method | None = None
+
+    def check(self, motion: MotionSpace) -> None:
+        """Make sure that the settings make sense together.
+
+        Raises:
+            InputError: they do not.
+        """
+        if self.missing not in ("hold", "source"):
+            raise InputError(f"missing is 'hold' or 'source', not {self.missing!r}")
+        if self.batch < 1:
+            raise InputError(f"batch must be at least 1, not {self.batch}")
+        if self.method != "stylemask":
+            strength_vector(motion, self.strength)
+            return
+        single_strength(self.strength)
+        if self.relative or self.reference is not None:
+            raise InputError("stylemask takes the driver's pose itself; relative driving needs directions")
 
 
 @dataclass(frozen=True)
@@ -72,7 +105,8 @@ class Stream(Iterator[np.ndarray]):
         self.num_missing = 0
         self.clock = StageClock()
         self._model, self._identity, self._settings = model, identity, settings
-        self._tracker = FaceCounter(model.tracker)
+        is_mixing = settings.method == "stylemask"
+        self._tracker = FaceCounter(landmarker_of(model.tracker) if is_mixing else model.tracker)
         self._reference = settings.reference
         self._results = self._run(frames)
 
@@ -106,7 +140,7 @@ class Stream(Iterator[np.ndarray]):
         while batch := list(islice(tracked, settings.batch)):
             params = FaceParams.cat(batch)
             with clock.stage("generate"):
-                images = self._generate(params)
+                images = self._generate(params, [_picture(frame) for frame in islice(waiting, len(batch))])
             for found in params.valid.tolist():
                 image = next(images) if found else self._stand_in(last)
                 last = image if found else last
@@ -116,11 +150,15 @@ class Stream(Iterator[np.ndarray]):
         if self.num_frames and self.num_missing == self.num_frames:
             raise NoFaceError(f"no face was found in any of the {self.num_frames} driver frames")
 
-    def _generate(self, params: FaceParams) -> Iterator[np.ndarray]:
+    def _generate(self, params: FaceParams, pictures: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """Results of the frames of a batch that have a face, and only of those."""
-        good = params[torch.nonzero(params.valid)[:, 0]]
+        faces = torch.nonzero(params.valid)[:, 0]
+        good = params[faces]
         if not len(good):
             return iter(())
+        if self._settings.method == "stylemask":
+            seen = [pictures[i] for i in faces.tolist()]
+            return iter(self._model.swap(self._identity, seen, good, self._settings.strength))
         if self._settings.relative and self._reference is None:
             self._reference = good[0]
         reference = self._reference if self._settings.relative else None
@@ -135,4 +173,8 @@ def _noting(frames: Iterable[Frame | np.ndarray], waiting: deque[Frame | np.ndar
     """The pictures of the frames; the frames themselves wait until their results are there."""
     for frame in frames:
         waiting.append(frame)
-        yield frame.image if isinstance(frame, Frame) else frame
+        yield _picture(frame)
+
+
+def _picture(frame: Frame | np.ndarray) -> np.ndarray:
+    return frame.image if isinstance(frame, Frame) else frame

@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.errors import OutputError
 from mien.images import PICTURE_SUFFIXES, read_image
+from mien.inversion import TuningConfig
 from mien.media import (
     VIDEO_SUFFIXES,
     Frame,
@@ -26,6 +27,7 @@ from mien.media import (
 )
 from mien.pipelines.driving import Strength
 from mien.pipelines.faces import Face
+from mien.pipelines.moving import Method, choose_method
 from mien.pipelines.panels import side_by_side
 from mien.pipelines.reenactor import Reenactor
 from mien.pipelines.streaming import Driven, Missing
@@ -47,6 +49,8 @@ class VideoOptions:
         missing: what to show while the driver's face is lost, see `Reenactor.stream`.
         batch: frames computed together.
         rate: frames per second of a folder of pictures; videos carry their own.
+        method: how motion becomes a new code, see `Reenactor.drive`.
+        tune: tune the generator to the source first; None leaves it as it is.
     """
 
     relative: bool = False
@@ -57,6 +61,8 @@ class VideoOptions:
     missing: Missing = "hold"
     batch: int = 8
     rate: Fraction | None = None
+    method: Method | None = None
+    tune: TuningConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Report:
         output: where the result lies.
         num_frames: frames written.
         num_missing: those among them without a face in the driver.
-        seconds: stage (identify, decode, track, generate, encode) → seconds spent in it.
+        seconds: stage (identify, tune, decode, track, generate, encode) → seconds spent in it.
         notices: what the user should know, one sentence each.
     """
 
@@ -79,8 +85,8 @@ class Report:
 
     @property
     def frames_per_second(self) -> float:
-        """Throughput over all stages but identify."""
-        spent = sum(seconds for stage, seconds in self.seconds.items() if stage != "identify")
+        """Throughput over all stages but identify and tune."""
+        spent = sum(seconds for stage, seconds in self.seconds.items() if stage not in ("identify", "tune"))
         return self.num_frames / spent if spent > 0 else 0.0
 
 
@@ -98,20 +104,26 @@ def reenact_video(
     output without a suffix, a folder of pictures.
 
     Args:
-        progress: called after each frame with the frames done and the frames announced (None: unknown).
+        progress: called after each frame with the frames done and the frames announced (None: unknown); while the
+            generator is tuned, with the steps.
 
     Raises:
+        BundleError: the bundle lacks what the method needs; found out before the work starts.
         OutputError: the output cannot be written; found out before the work starts.
         ImageError, MediaError: source or driver cannot be read. A driver that turns out damaged gives no output.
         NoFaceError, SeveralFacesError: in the source; or no face in any frame of the driver.
     """
     options = options or VideoOptions()
+    method = choose_method(model.bundle, options.method)
     output = Path(output)
     frames = open_driver(driver, options.rate)
     sink = _sink(output, frames, Path(source))
     picture, clock = read_image(source), StageClock()
     with clock.stage("identify"):
         identity = model.identify(picture, options.source_face)
+    if options.tune is not None:
+        with clock.stage("tune"):
+            model = model.tune(identity, options.tune, progress)
     stream = model.stream(
         identity,
         frames,
@@ -120,6 +132,7 @@ def reenact_video(
         face=options.driver_face,
         missing=options.missing,
         batch=options.batch,
+        method=method,
     )
     with stream.clock.stage("encode"), sink:
         for driven in stream.results():

@@ -1,0 +1,94 @@
+"""The parts of a bundle by name: what class each may be, and how it becomes a configuration and tensors, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mien.checkpoints.parts import PartFormat, Tensors, check_keys, network_format
+from mien.errors import BundleError
+from mien.face3d.motion import MotionSpace
+from mien.face3d.params import EXPRESSION_NAMES
+from mien.inversion.e4e import E4eConfig, E4eEncoder
+from mien.inversion.encoder import Encoder, EncoderConfig
+from mien.methods.direction import DirectionConfig, DirectionMatrix
+from mien.methods.stylemask import MaskNetworks, StyleMaskConfig
+from mien.stylegan2 import Generator, GeneratorConfig
+from mien.tracking.deca_net import DecaNet, DecaNetConfig
+from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
+
+
+class NetworkKind(NamedTuple):
+    """One class that a part may be; `kind` is what the header calls it, "" for the one it need not name."""
+
+    kind: str
+    network: type
+    format: PartFormat
+
+
+def _kind(config: type, network: type, kind: str = "") -> NetworkKind:
+    return NetworkKind(kind, network, network_format(config, network))
+
+
+TRACKER_PARTS = ("detector", "regressor")
+NETWORKS: Mapping[str, tuple[NetworkKind, ...]] = {
+    "generator": (_kind(GeneratorConfig, Generator),),
+    "encoder": (_kind(EncoderConfig, Encoder), _kind(E4eConfig, E4eEncoder, "e4e")),
+    "directions": (_kind(DirectionConfig, DirectionMatrix),),
+    "masks": (_kind(StyleMaskConfig, MaskNetworks),),
+    "deca": (_kind(DecaNetConfig, DecaNet),),
+    "detector": (_kind(DetectorConfig, FaceDetector),),
+    "regressor": (_kind(RegressorConfig, FaceRegressor),),
+}
+"""Part → the classes it may be. All but the generator are optional; the tracker's two are there together or not."""
+
+
+def kind_of(part: str, network: Any) -> NetworkKind:
+    """How a network is stored as a part.
+
+    Raises:
+        BundleError: the part is never of this class.
+    """
+    for known in NETWORKS[part]:
+        if isinstance(network, known.network):
+            return known
+    raise BundleError(f"a {type(network).__name__} cannot be stored as {part}")
+
+
+def kind_named(part: str, kind: Any) -> NetworkKind:
+    """What a header means by a kind.
+
+    Raises:
+        BundleError: no such kind.
+    """
+    for known in NETWORKS[part]:
+        if known.kind == kind:
+            return known
+    names = ", ".join(known.kind or "none" for known in NETWORKS[part])
+    raise BundleError(f"parts.{part}: unknown kind {kind!r}; known: {names}")
+
+
+def motion_to_state(motion: MotionSpace) -> tuple[dict[str, Any], Tensors]:
+    """Configuration and tensors of a motion space; ARKit parameters need not be named."""
+    config = {} if motion.model == "arkit" else {"model": motion.model}
+    return config, {"encoding": motion.encoding, "decoding": motion.decoding, "ranges": motion.ranges}
+
+
+def motion_from_state(names: list[str], config: Mapping[str, Any], tensors: Tensors) -> MotionSpace:
+    """The way back.
+
+    Raises:
+        BundleError: unknown model, or a tensor that is missing, unknown or misshapen.
+    """
+    check_keys("parts.motion.config", set(config) - {"model"}, set())
+    model = config.get("model", "arkit")
+    if model not in EXPRESSION_NAMES:
+        raise BundleError(f"motion: unknown model {model!r}; known: {', '.join(EXPRESSION_NAMES)}")
+    check_keys("motion", set(tensors), {"encoding", "decoding", "ranges"})
+    count, width = len(names), 3 + len(EXPRESSION_NAMES[model])
+    shapes = {"encoding": (count, width), "decoding": (width, count), "ranges": (count, 2)}
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            raise BundleError(f"motion: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
+    return MotionSpace(tuple(names), tensors["encoding"], tensors["decoding"], tensors["ranges"], model=model)

@@ -17,7 +17,7 @@ from mien.errors import TrainingError
 from mien.inversion import Encoder, EncoderConfig
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.perception import IdentityConfig, IdentityNet
-from mien.stylegan2 import Generator, GeneratorConfig
+from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
@@ -69,6 +69,11 @@ def load_generator(folder: Path) -> Generator:
 def load_encoder(folder: Path) -> Encoder:
     """The averaged encoder of an `encoder` or `autoencoder` run."""
     return _load(folder, "encoder", EncoderConfig, Encoder)
+
+
+def load_discriminator(folder: Path) -> Discriminator:
+    """The averaged discriminator of an `autoencoder` run."""
+    return _load(folder, "discriminator", DiscriminatorConfig, Discriminator)
 
 
 def load_directions(folder: Path) -> DirectionMatrix:

@@ -93,12 +93,14 @@ def test_encoder_inverts_better_after_training(data_pack, toy_heads, run_config,
         data=toy_heads,
         start=trained["generator"],
         directions=trained["generator"],
+        discriminator=trained["generator"],
         photographs=0.0,
         resolution=32,
         batch=4,
     )
     run = encoder.train(config, run_config("encoder", 20))
-    pixel = curve(run, "pixel")
+    pixel, sharp = curve(run, "pixel"), curve(run, "sharp")
+    assert all(0 < value < 20 for value in sharp)
     assert sum(pixel[-4:]) < sum(pixel[:4])
     before, after = load_weights(trained["generator"], "generator"), load_generator(trained["generator"]).state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before), "the generator is frozen"

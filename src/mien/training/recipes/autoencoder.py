@@ -269,7 +269,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
     recent = RecentCodes(config.recent, config.dim).to(run.fabric.device)
     run.track(networks=nets, average=average.model, maker=maker, critic=critic, recent=recent)
-    describe(run_config.out, generator=nets.generator, encoder=nets.encoder, directions=nets.directions)
+    describe(run_config.out, **dict(nets.named_children()))
 
     for step in run.steps():
         for group in (*maker.param_groups, *critic.param_groups):

@@ -18,11 +18,11 @@ from mien.losses.adversarial import fool, judge
 from mien.losses.image import pyramid_l1
 from mien.losses.latent import code_distance, offset_energy
 from mien.methods import DirectionMatrix
-from mien.stylegan2 import Generator
+from mien.stylegan2 import Discriminator, Generator
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
 from mien.training.judges import Judges, load_judges
-from mien.training.parts import describe, load_directions, load_encoder, load_generator
+from mien.training.parts import describe, load_directions, load_discriminator, load_encoder, load_generator
 from mien.training.photographs import Photographs
 
 WEIGHTS = {
@@ -35,6 +35,7 @@ WEIGHTS = {
     "offsets": 0.02,
     "code": 1.0,
     "fool": 0.02,
+    "sharp": 0.3,
 }
 
 
@@ -48,6 +49,8 @@ class EncoderRecipe:
         start: run whose encoder is the beginning; None starts from zero.
         directions: run whose A adds the pose, E(I) + A·q, to codes of a pose-free encoder; None trains an encoder that
             finds the pose too.
+        discriminator: run whose discriminator keeps redrawn pictures sharp: a loss of pixels alone prefers the mean of
+            what could be there. None leaves that loss out.
         photographs: share of photographs in a batch (needs the data pack); 0 trains on heads that nobody wears.
         resolution: input side of a new encoder.
         weights: loss weights; `code` on samples only, the others on every picture.
@@ -59,6 +62,7 @@ class EncoderRecipe:
     data: Path
     start: Path | None = None
     directions: Path | None = None
+    discriminator: Path | None = None
     photographs: float = 0.35
     resolution: int = 128
     batch: int = 12
@@ -98,7 +102,8 @@ class Frozen:
 
     generator: Generator
     judges: Judges
-    directions: DirectionMatrix | None
+    directions: DirectionMatrix | None = None
+    discriminator: Discriminator | None = None
 
     def pose(self, wp: torch.Tensor, params: FaceParams) -> torch.Tensor:
         """The code of a picture from what E says and the parameters of the face in it."""
@@ -144,6 +149,8 @@ def inversion_losses(
         "code": code_distance(wp[-len(batch.codes) :], batch.codes).mean(),
         "fool": fool(critic(wp.float().flatten(0, 1))).mean(),
     }
+    if frozen.discriminator is not None:
+        losses["sharp"] = fool(frozen.discriminator(result).float()).mean()
     return losses, wp.detach().float()
 
 
@@ -171,7 +178,8 @@ def train(config: EncoderRecipe, run_config: RunConfig) -> Run:
     generator = load_generator(config.generator).to(device)
     judges = load_judges(config.tracker, config.identity, device)
     directions = load_directions(config.directions).to(device) if config.directions else None
-    frozen = Frozen(generator, judges, directions)
+    critic_of_pictures = load_discriminator(config.discriminator).to(device) if config.discriminator else None
+    frozen = Frozen(generator, judges, directions, critic_of_pictures)
     side = generator.config.resolution
     pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), side)
     photographs = Photographs(side) if config.photographs else None

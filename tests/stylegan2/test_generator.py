@@ -1,8 +1,11 @@
 """Shapes, the three public steps, feature access, truncation, growth."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+import mien.stylegan2.generator as synthesis
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, grow_discriminator
 from mien.stylegan2.generator import Trace
 from mien.stylegan2.growth import grow_generator
@@ -56,6 +59,34 @@ def test_fast_path_equals_reference_in_both_orders(upsampling):
 def test_a_sample_does_not_depend_on_its_batch(generator):
     z = torch.randn(4, 16)
     torch.testing.assert_close(generator(z)[2:3], generator(z[2:3]), rtol=1e-4, atol=1e-5)
+
+
+def test_large_batches_are_drawn_in_parts(generator, monkeypatch):
+    wp = torch.randn(5, generator.num_rows, 16)
+    with torch.no_grad():
+        whole = generator.synthesis(wp)
+        monkeypatch.setattr(synthesis, "ACTIVATION_BYTES", 2 * 8 * 32 * 32 * 4)  # two samples
+        parts = []
+        monkeypatch.setattr(
+            synthesis.Styles, "__getitem__", lambda s, p, f=synthesis.Styles.__getitem__: parts.append(p) or f(s, p)
+        )
+        torch.testing.assert_close(generator.synthesis(wp), whole, rtol=1e-4, atol=1e-5)
+    assert [(p.start, p.stop) for p in parts] == [(0, 2), (2, 4), (4, 6)]
+
+
+@pytest.mark.parametrize("upsampling", ["published", "coarse"])
+def test_frozen_weights_that_change_are_seen(upsampling):
+    generator = Generator(replace(SMALL, upsample=upsampling)).requires_grad_(False).eval()
+    wp = torch.randn(1, generator.num_rows, 16)
+    generator.synthesis(wp)
+    for layer in generator.convs:
+        layer.weight.mul_(torch.rand_like(layer.weight))
+    torch.testing.assert_close(generator.synthesis(wp), generator.synthesis(wp, fast=False), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(generator.double().synthesis(wp.double()), generator.synthesis(wp.double(), fast=False))
+    half = generator.bfloat16().synthesis(wp.bfloat16())
+    assert half.dtype == torch.bfloat16 and half.isfinite().all()
+    generator.load_state_dict(Generator(generator.config).state_dict(), assign=True)
+    torch.testing.assert_close(generator.synthesis(wp), generator.synthesis(wp, fast=False), rtol=1e-4, atol=1e-4)
 
 
 def test_rows_reach_their_layers(generator):

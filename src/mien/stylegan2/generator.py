@@ -18,6 +18,7 @@ from mien.stylegan2.ops import upsample
 
 AnyLayer = TypeVar("AnyLayer", bound=nn.Module)
 NoiseMode = Literal["fixed", "random", "none"]
+ACTIVATION_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,14 @@ class Styles:
 
     conv: tuple[torch.Tensor, ...]
     rgb: tuple[torch.Tensor, ...]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.conv[0])
+
+    def __getitem__(self, part: slice) -> Styles:
+        """Some of the samples."""
+        return Styles(tuple(s[part] for s in self.conv), tuple(s[part] for s in self.rgb))
 
 
 @dataclass
@@ -136,6 +145,9 @@ class Generator(nn.Module):
             trace: layers to read or replace.
         """
         styles = code if isinstance(code, Styles) else self.styles(code)
+        if fast and trace is None and len(styles) > (most := self._samples_at_once(styles)):
+            parts = [styles[i : i + most] for i in range(0, len(styles), most)]
+            return torch.cat([self.synthesis(part, noise=noise) for part in parts])
         trace = trace or Trace()
         dtype = styles.conv[0].dtype
         x = self.const.to(dtype).expand(styles.conv[0].shape[0], -1, -1, -1)
@@ -148,6 +160,17 @@ class Generator(nn.Module):
                 image = trace.visit(f"rgb{i // 2}", rgb if image is None else upsample(image) + rgb)
         assert image is not None
         return image
+
+    def _samples_at_once(self, styles: Styles) -> int:
+        """How many samples to draw together: all of them, but on processors no more than keeps activations small.
+
+        Larger ones leave the caches, and their memory is fetched from the system anew for each.
+        """
+        example, finest = styles.conv[0], self.config.resolution
+        if torch.is_grad_enabled() or example.device.type != "cpu":
+            return len(styles)
+        sample_bytes = self.config.channels(finest) * finest**2 * example.element_size()
+        return max(1, ACTIVATION_BYTES // sample_bytes)
 
     def _noise(self, layer: StyledConv, x: torch.Tensor, mode: NoiseMode) -> torch.Tensor | None:
         if mode == "none" or not self.config.noise:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -10,11 +11,15 @@ from torch.nn import functional as F
 
 from mien.stylegan2.ops import (
     LEAKY_GAIN,
+    Prepared,
     clipped,
     leaky_relu,
-    modulated_conv,
     modulated_conv_reference,
+    modulated_rgb,
+    prepare,
     scaled_leaky_relu,
+    styled_conv,
+    styled_conv_reference,
 )
 
 
@@ -28,7 +33,10 @@ class EqualLinear(nn.Module):
         self.scale, self.lr, self.act = lr / math.sqrt(in_dim), lr, act
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = F.linear(x, self.weight.to(x.dtype) * self.scale, self.bias.to(x.dtype) * self.lr)
+        bias = self.bias.to(x.dtype) * self.lr
+        out = torch.addmm(bias, x.flatten(0, -2), self.weight.to(x.dtype).T, alpha=self.scale).unflatten(
+            0, x.shape[:-1]
+        )
         return leaky_relu(out) if self.act else out
 
 
@@ -86,13 +94,33 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_dim))
         self.register_buffer("noise", torch.randn(noise_size, noise_size))
         self.scale, self.up, self.limit = 1 / math.sqrt(in_dim * 9), up, limit
+        self._kept: tuple[torch.Tensor, tuple, Prepared] | None = None
 
     def forward(self, x: torch.Tensor, style: torch.Tensor, noise: torch.Tensor | None, fast: bool) -> torch.Tensor:
-        conv = modulated_conv if fast else modulated_conv_reference
-        out = conv(x, self.weight * self.scale, style, True, self.up)
+        style = style * self.scale
         if noise is not None:
-            out = out + (noise * self.noise_strength).to(out.dtype)
-        return clipped(leaky_relu(out, self.bias), self.limit)
+            noise = noise * self.noise_strength
+        if fast:
+            out = styled_conv(x, self._prepared(x.dtype) or self.weight, style, noise, self.bias, self.up)
+        else:
+            out = styled_conv_reference(x, self.weight, style, noise, self.bias, self.up)
+        return clipped(out, self.limit)
+
+    def _prepared(self, dtype: torch.dtype) -> Prepared | None:
+        """The prepared weight, kept while the weights are frozen and as they were; None where they may move."""
+        weight = self.weight
+        if weight.requires_grad or self.training or weight.is_inference():
+            return None
+        mark = (dtype, weight.data_ptr(), weight._version)
+        if self._kept is None or self._kept[0] is not weight or self._kept[1] != mark:
+            with torch.inference_mode(False), torch.no_grad():
+                self._kept = weight, mark, prepare(weight, self.up, dtype)
+        return self._kept[2]
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> StyledConv:
+        """Every change of device or type comes through here."""
+        self._kept = None
+        return super()._apply(fn, recurse)
 
 
 class ToRGB(nn.Module):
@@ -106,6 +134,9 @@ class ToRGB(nn.Module):
         self.scale, self.limit = 1 / math.sqrt(in_dim), limit
 
     def forward(self, x: torch.Tensor, style: torch.Tensor, fast: bool) -> torch.Tensor:
-        conv = modulated_conv if fast else modulated_conv_reference
-        out = conv(x, self.weight * self.scale, style, False) + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
+        style = style * self.scale
+        if fast:
+            out = modulated_rgb(x, self.weight, style, self.bias)
+        else:
+            out = modulated_conv_reference(x, self.weight, style, False) + self.bias.to(x.dtype).reshape(1, -1, 1, 1)
         return clipped(out, self.limit)

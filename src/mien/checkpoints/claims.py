@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from mien.errors import CheckpointError
 
 FREE_BYTES = 2**26
-MAX_OPCODES = 1_000_000
+MAX_OPCODES = 500_000
 BYTES_PER_FILE_BYTE = 8
 MAX_DIMENSIONS = 16
 
 
 class Budget:
-    """What reading one file may cost: 64 MiB and eight times the size of the file, and a million opcodes.
+    """What reading one file may cost: 64 MiB and eight times the size of the file, and half a million opcodes.
 
     Args:
         file_bytes: size of the file.

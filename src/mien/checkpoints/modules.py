@@ -13,7 +13,7 @@ from mien.errors import CheckpointError
 
 MAX_MODULES = 10_000
 MAX_DEPTH = 50
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 500_000
 _SCALARS = (bool, int, float, str, type(None))
 
 

@@ -12,7 +12,7 @@ from mien.checkpoints.pickles import Name, Shell
 from mien.errors import CheckpointError
 
 MAX_DEPTH = 100
-MAX_VALUES = 1_000_000
+MAX_VALUES = 500_000
 
 _LEAVES = (bool, int, float, str, bytes, torch.Tensor, np.ndarray, frozenset)
 
@@ -23,8 +23,8 @@ def plain_tree(value: Any) -> Any:
     Leaves: tensors, NumPy arrays, numbers, texts, bytes, None, sets of keys; names of classes and types become text.
 
     Raises:
-        CheckpointError: it contains itself, nests deeper than 100, or has more than a million values when shared parts
-            are counted each time they are reached.
+        CheckpointError: it contains itself, nests deeper than 100, or has more than half a million values when shared
+            parts are counted each time they are reached.
     """
     return _Finisher().visit(value)
 

@@ -25,7 +25,10 @@ COMMANDS = {
     "render": "render people who do not exist: contact sheets and training sets",
     "train": "train a network from zero",
     "bundle": "collect finished training runs into a bundle",
+    "import": "make a bundle of weights that others published",
 }
+MODULES = {"import": "importing"}
+"""Commands whose module cannot have their name."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -57,7 +60,7 @@ def _guarded(command: str, words: Sequence[str]) -> int:
     except ValueError:  # not the main thread
         previous = None
     try:
-        importlib.import_module(f"mien.apps.{command}").run(words)
+        importlib.import_module(f"mien.apps.{MODULES.get(command, command)}").run(words)
         return 0
     except MienError as error:
         if is_debugging():

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from mien.apps.arguments import Output, Tracker, read_face, read_range, read_rate
-from mien.apps.screen import say, warn
+from mien.apps.screen import progress_bar, say, warn
 from mien.errors import InputError
 
 
@@ -19,13 +19,16 @@ class Arguments:
 
     A single value gives a picture; a range START:END gives a video, or a strip if the output is a picture. Angles are
     degrees: positive yaw turns to the image's right, positive pitch looks up, positive roll tilts clockwise. All others
-    are weights, 0 to 1, or -1 to 1 for those with a direction.
+    are weights, 0 to 1, or -1 to 1 for those with a direction; for bundles that read DECA's parameters (mien import),
+    jaw_open is in radians and expressions in sigmas.
     """
 
     photo: tyro.conf.Positional[str]
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
+    tune: bool = False
+    """Tune the generator to the photo first: 200 steps, a better likeness, slow without a GPU."""
     source_face: str = ""
     """Which face: left, right, largest or its number from the left (0, 1, ...)."""
     frames: int = 50
@@ -57,22 +60,42 @@ def _with_coordinates(names: Sequence[str], units: Sequence[str]) -> type:
     return made
 
 
+def _coordinates(words: Sequence[str]) -> tuple[str, ...]:
+    """The coordinates of the bundle that is named; the default bundle's where that cannot be read yet."""
+    from mien.checkpoints.bundle import read_coordinates
+
+    joined = [part for word in words for part in word.split("=", 1)]
+    place = joined.index("--bundle") + 1 if "--bundle" in joined else len(joined)
+    return read_coordinates(joined[place] if place < len(joined) else Arguments.bundle)
+
+
 def run(words: Sequence[str]) -> None:
     """Parse the words after `mien edit` and do it."""
-    from mien.face3d.motion import ANGLE_NAMES, ARKIT_COORDINATES
+    from mien.face3d.motion import ANGLE_NAMES
 
-    units = ["DEG" if name in ANGLE_NAMES else "WEIGHT" for name in ARKIT_COORDINATES]
-    given = tyro.cli(_with_coordinates(ARKIT_COORDINATES, units), args=words, prog="mien edit")
-    texts = {name: getattr(given, name) for name in ARKIT_COORDINATES}
+    names = _coordinates(words)
+    units = ["DEG" if name in ANGLE_NAMES else "WEIGHT" for name in names]
+    config = (tyro.conf.FlagCreatePairsOff,)
+    given = tyro.cli(_with_coordinates(names, units), args=words, prog="mien edit", config=config)
+    texts = {name: getattr(given, name) for name in names}
     targets = {name: read_range(name, text) for name, text in texts.items() if text}
     if not targets:
         raise InputError("name at least one coordinate, such as --yaw 15 or --mouth-smile 0:1")
     source_face = read_face(given.source_face) if given.source_face else None
     rate = read_rate(given.rate)
 
+    from mien.inversion import TuningConfig
     from mien.pipelines import EditOptions, edit_photo, load
 
-    options = EditOptions(source_face=source_face, num_frames=given.frames, num_panels=given.panels, rate=rate)
+    options = EditOptions(
+        source_face=source_face,
+        num_frames=given.frames,
+        num_panels=given.panels,
+        rate=rate,
+        tune=TuningConfig() if given.tune else None,
+    )
     model = load(given.bundle, given.device, given.tracker)
-    warn(edit_photo(model, given.photo, given.output, targets, options))
+    with progress_bar("tune") as update:
+        notices = edit_photo(model, given.photo, given.output, targets, options, update)
+    warn(notices)
     say(f"{given.output}: {', '.join(f'{name} {texts[name]}' for name in targets)}")

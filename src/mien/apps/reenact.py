@@ -27,14 +27,16 @@ class Arguments:
     """Video, folder of pictures, or photo of the person who moves."""
     output: Output
     """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
-    method: Literal["directions"] = "directions"
-    """How motion becomes a new code."""
+    method: Literal["auto", "directions", "stylemask"] = "auto"
+    """How motion becomes a new code; auto: what the bundle has, directions where it has both."""
     relative: bool = False
     """Apply the driver's change since its first frame instead of its pose itself."""
     grid: bool = False
     """Show source, driver and result side by side."""
     strength: str = "1.0"
     """Factor on the motion, or by group: pose=0.5,mouth=1.2 (pose, mouth, brows, eyes, or a coordinate)."""
+    tune: bool = False
+    """Tune the generator to the source first: 200 steps, a better likeness, slow without a GPU."""
     source_face: str = ""
     """Which face of the source: left, right, largest or its number from the left (0, 1, ...)."""
     driver_face: str = "largest"
@@ -60,6 +62,7 @@ def run(words: Sequence[str]) -> None:
     source_face = read_face(given.source_face) if given.source_face else None
     rate = read_rate(given.rate) if given.rate else None
 
+    from mien.inversion import TuningConfig
     from mien.pipelines import VideoOptions, load, reenact_video
 
     options = VideoOptions(
@@ -71,6 +74,8 @@ def run(words: Sequence[str]) -> None:
         missing=given.missing,
         batch=given.batch,
         rate=rate,
+        method=None if given.method == "auto" else given.method,
+        tune=TuningConfig() if given.tune else None,
     )
     model = load(given.bundle, given.device, given.tracker)
     with progress_bar(Path(given.output).name) as update:

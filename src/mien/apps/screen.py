@@ -41,3 +41,17 @@ def progress_bar(title: str) -> Iterator[Update]:
             progress.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def step_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for named steps on standard error; yields the callback (step, its number from 0, number of steps)."""
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+
+        def update(step: str, done: int, total: int) -> None:
+            progress.update(task, description=step, completed=done, total=total)
+
+        yield update

@@ -61,12 +61,13 @@ def _with_coordinates(names: Sequence[str], units: Sequence[str]) -> type:
 
 
 def _coordinates(words: Sequence[str]) -> tuple[str, ...]:
-    """The coordinates of the bundle that is named; the default bundle's where that cannot be read yet."""
+    """The coordinates of the bundle that is named, or of the default one."""
     from mien.checkpoints.bundle import read_coordinates
 
     joined = [part for word in words for part in word.split("=", 1)]
     place = joined.index("--bundle") + 1 if "--bundle" in joined else len(joined)
-    return read_coordinates(joined[place] if place < len(joined) else Arguments.bundle)
+    names = read_coordinates(joined[place] if place < len(joined) else Arguments.bundle)
+    return tuple(name for name in names if name not in Arguments.__dataclass_fields__)
 
 
 def run(words: Sequence[str]) -> None:

@@ -69,9 +69,12 @@ def read_coordinates(name_or_path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     folder = find_bundle(name_or_path)
     try:
-        return tuple(map(str, _read_header(folder)["coordinates"]))
+        names = tuple(map(str, _read_header(folder)["coordinates"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{folder}: malformed {HEADER} ({error!r})") from error
+    if len(set(names)) < len(names) or not all(name.isidentifier() for name in names):
+        raise BundleError(f"{folder}: malformed {HEADER}: coordinates must be different names")
+    return names
 
 
 def check_folder(folder: Path) -> None:

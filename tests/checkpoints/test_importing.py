@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.checkpoints import Bundle, TrackerNetworks, directions, load_bundle, rosinality, save_bundle, stylemask
+from mien.checkpoints import (
+    Bundle,
+    TrackerNetworks,
+    directions,
+    find_bundle,
+    load_bundle,
+    rosinality,
+    save_bundle,
+    stylemask,
+)
 from mien.checkpoints.importing import FAMILIES, ImportPlan, import_bundle
 from mien.checkpoints.precision import parts_to_keep_exact
 from mien.checkpoints.published import MODELS, listing
@@ -42,6 +51,7 @@ def generator() -> Generator:
 @pytest.fixture
 def helper(generator, tmp_path) -> Path:
     """A bundle with our own encoder and tracker, and with no directions."""
+    detector = DetectorConfig(widths=(4, 4, 4, 4, 4), merged=4)
     regressor = RegressorConfig(crop_px=16, widths=(4, 4, 4, 4), squeeze=2, hidden=4)
     encoder = EncoderConfig(resolution=32, channel_base=128, channel_max=8, hidden=8, num_rows=8, style_dim=16)
     bundle = Bundle(
@@ -52,7 +62,7 @@ def helper(generator, tmp_path) -> Path:
         motion=deca_motion_space(published_ranges("voxceleb")),
         truncation=0.9,
         crop="head",
-        tracker=TrackerNetworks(FaceDetector(DetectorConfig(widths=(4, 4, 4, 4, 4), merged=4)), FaceRegressor(regressor)),
+        tracker=TrackerNetworks(FaceDetector(detector), FaceRegressor(regressor)),
         card={"licence": "helper's", "provenance": "random numbers", "quality": {}},
         deca=DecaNet(TINY_DECA),
     )
@@ -228,6 +238,13 @@ def test_another_encoder_is_stored_with_its_kind(generator, helper, tmp_path):
         (folder / "bundle.json").write_text(json.dumps(changed))
         with pytest.raises(BundleError, match=message):
             load_bundle(folder)
+
+
+def test_an_unchanged_bundle_is_written_as_it_was(samples, tmp_path):
+    """Optional parts, kinds and sources leave the files of a bundle without them as they were, byte for byte."""
+    old = find_bundle("avatar")
+    new = save_bundle(load_bundle(old), tmp_path / "avatar")
+    assert {f.name: f.read_bytes() for f in new.iterdir()} == {f.name: f.read_bytes() for f in old.iterdir()}
 
 
 def test_the_list_names_every_file_option_and_origin():

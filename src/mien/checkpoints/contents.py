@@ -131,7 +131,7 @@ class Bundle:
         """One sentence per command that cannot run: what it lacks, and how that gets in."""
         lacking = {task: self.lacks(task) for task in TASKS}
         return tuple(
-            f"`{task}` cannot run: there is no {' and no '.join(NEEDS[part].words for part in parts)}; "
+            f"`{task}` cannot run: the bundle has no {' and no '.join(NEEDS[part].words for part in parts)}; "
             + "; ".join(NEEDS[part].remedy for part in parts)
             for task, parts in lacking.items()
             if parts

@@ -38,7 +38,9 @@ def network_format(config_class: type, network_class: Callable[[Any], nn.Module]
 
     def to_state(network: Any) -> tuple[dict[str, Any], Tensors]:
         tensors = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
-        return dataclasses.asdict(network.config), tensors
+        late = late_fields(config_class)
+        config = dataclasses.asdict(network.config)
+        return {k: v for k, v in config.items() if v is not None or k not in late}, tensors
 
     def from_state(config: dict[str, Any], tensors: Tensors) -> nn.Module:
         return fill_network(network_class, read_config(config_class, config), tensors)

@@ -237,7 +237,7 @@ def _many_records() -> bytes:
 
 
 _ONES = asm.tup(*[asm.integer(1)] * 16)
-_TENSOR = (asm.storage(), asm.integer(0), _ONES, _ONES, asm.FALSE, asm.NONE)
+_TENSOR = (asm.storage(count=20), asm.integer(0), _ONES, _ONES, asm.FALSE, asm.NONE)
 _PLACE = (b"}r" + struct.pack("<I", 4096 * index) for index in range(60_000))
 
 COSTLY = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
+import pickle
 import struct
 import zipfile
 
@@ -159,6 +161,45 @@ def nested(levels: int) -> bytes:
         content = asm.new_bytes(asm.legacy_file(inner, []))
         inner = asm.call(asm.name("torch.storage", "_load_from_bytes"), content)
     return asm.pickled(inner)
+
+
+@functools.cache
+def every_kind() -> dict[str, bytes]:
+    """One file of every kind that is read, by name."""
+    content = {"x": torch.arange(6.0).reshape(2, 3).t(), "y": np.arange(4.0), "z": [1, "x", (None, 0.5)]}
+    files: dict[str, bytes] = {}
+    for name, modern in (("new.pt", True), ("old.pt", False)):
+        buffer = io.BytesIO()
+        torch.save(content, buffer, _use_new_zipfile_serialization=modern)
+        files[name] = buffer.getvalue()
+    files |= {f"{protocol}.pkl": pickle.dumps(content, protocol) for protocol in (0, 2, 5)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, y=content["y"], empty=np.zeros(0))
+    files["a.npz"] = buffer.getvalue()
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(content, object), allow_pickle=True)
+    files["a.npy"] = buffer.getvalue()
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    files["a.safetensors"] = safetensors({"x": entry}, bytes(8))
+    return files
+
+
+def damaged(data: bytes, random: np.random.Generator) -> bytes:
+    """A copy with one to three places overwritten, moved, cut out or filled in."""
+    changed = bytearray(data)
+    for _ in range(int(random.integers(1, 4))):
+        at, count = int(random.integers(len(changed))), int(random.integers(1, 9))
+        there = int(random.integers(len(changed)))
+        match int(random.integers(4)):
+            case 0:
+                changed[at] ^= 1 << int(random.integers(8))
+            case 1:
+                changed[at : at + count] = changed[there : there + count]
+            case 2 if len(changed) > 10:
+                del changed[at : at + count]
+            case _:
+                changed[at:at] = random.bytes(count)
+    return bytes(changed)
 
 
 class Evil:

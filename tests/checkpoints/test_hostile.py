@@ -12,6 +12,8 @@ from pathlib import Path
 
 import hostile_claims
 import hostile_files
+import hostile_parts
+import numpy as np
 import pickle_assembly as asm
 import pytest
 from hostile_parts import CANARY, state_of, zip_of
@@ -64,6 +66,24 @@ def test_no_name_reaches_python(module: str, attribute: str, argument: str, tmp_
         path = tmp_path / f"{number}.pt"
         path.write_bytes(content)
         _refused(path, "nothing was executed")
+
+
+@pytest.mark.parametrize("kind", hostile_parts.every_kind())
+def test_damage_anywhere_is_either_harmless_or_named(kind: str, tmp_path: Path):
+    path = tmp_path / kind
+    random = np.random.Generator(np.random.PCG64(len(kind)))
+    whole = hostile_parts.every_kind()[kind]
+    path.write_bytes(whole)
+    read_foreign(path)
+    refused = 0
+    for _ in range(150):
+        path.write_bytes(hostile_parts.damaged(whole, random))
+        try:
+            read_foreign(path)
+        except CheckpointError as error:
+            refused += 1
+            assert not str(error).startswith(f"{path}: damaged ("), "a cause that the reader did not think of"
+    assert refused > 50
 
 
 BOUNDED = """

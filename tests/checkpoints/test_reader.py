@@ -185,6 +185,14 @@ def test_protocol_0_of_python_2_is_read(tmp_path):
     assert (tree["y"], tree["z"], tree["w"]) == (12, 0.5, True)
 
 
+@pytest.mark.parametrize(
+    "value", [b"", b"'", b'"', b"'\"\\", bytes(range(256))], ids=["empty", "one", "two", "both", "all"]
+)
+def test_texts_of_python_2_keep_their_bytes(value, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"(dS'x'\nS" + repr(value)[1:].encode() + b"\ns.")
+    assert read_foreign(tmp_path / "a.pkl").tree["x"] == value.decode("latin-1")
+
+
 def test_sparse_matrices_of_today_are_read(tmp_path):
     matrix = sparse.random(6, 4, 0.4, "csc", rng=np.random.default_rng(1))
     for form in (matrix, matrix.tocsr()):

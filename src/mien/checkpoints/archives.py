@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from typing import Any, BinaryIO, cast
 
 from mien.checkpoints.arrays import read_npy_values
@@ -16,6 +17,7 @@ MAX_DIRECTORY_BYTES = 2**23
 MAX_EXPANSION = 100
 _END, _LOCATOR, _END_64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
 _LOCAL_HEADER_BYTES = 30
+_DAMAGE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error)
 
 
 def open_archive(file: BinaryIO, size: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
@@ -27,7 +29,7 @@ def open_archive(file: BinaryIO, size: int) -> tuple[zipfile.ZipFile, dict[str, 
     _check_directory(file, size)
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"the zip container is cut short or damaged ({error})") from error
     records: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
@@ -109,7 +111,7 @@ class _Contents:
         """All bytes of a record."""
         try:
             return self._archive.read(self._record(name))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        except _DAMAGE as error:
             raise CheckpointError(f"record {name} is damaged ({error})") from error
 
     def take(self, persistent_id: Any) -> Storage:
@@ -130,7 +132,7 @@ class _Contents:
         try:
             with self._archive.open(info) as source:
                 fill_storage(storage, cast(ByteFile, source), self._swap)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        except _DAMAGE as error:
             raise CheckpointError(f"record {name} is damaged ({error})") from error
         return storage
 
@@ -154,6 +156,6 @@ def read_npz(
                 tree[name[:-4]] = read_npy_values(
                     cast(ByteFile, source), reading._replace(budget=budget), info.file_size
                 )
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+        except _DAMAGE as error:
             raise CheckpointError(f"record {shown(name)} is damaged ({error})") from error
     return tree

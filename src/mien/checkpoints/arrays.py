@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.checkpoints.claims import ByteFile, check_shape, count_values, shown
+from mien.checkpoints.claims import ByteFile, bytes_of_text, check_shape, count_values, shown
 from mien.checkpoints.pickles import Name, Reading, Shell
 from mien.errors import CheckpointError
 
@@ -90,8 +90,7 @@ def _type_of(dtype: Any) -> np.dtype[Any]:
 
 def _array(reading: Reading, dtype: np.dtype[Any], shape: tuple[int, ...], data: Any, fortran: bool) -> np.ndarray:
     if isinstance(data, str):  # how Python 2 wrote bytes
-        reading.budget.charge(len(data), "the text of an array")
-        data = data.encode("latin-1")
+        data = bytes_of_text(data, reading.budget, "the text of an array")
     if not isinstance(data, (bytes, bytearray)):
         raise CheckpointError(f"an array has {shown(data)} where its bytes belong")
     claimed = count_values(shape) * dtype.itemsize

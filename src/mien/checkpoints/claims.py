@@ -94,6 +94,19 @@ def shown(value: Any, length: int = 60) -> str:
     return f"a {type(value).__name__}"
 
 
+def bytes_of_text(text: str, budget: Budget, what: str) -> bytes:
+    """The bytes that a file wrote as text, one character each.
+
+    Raises:
+        CheckpointError: a character is no byte.
+    """
+    budget.charge(len(text), what)
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{what} has characters that are no bytes") from error
+
+
 def check_shape(shape: Any, what: str) -> tuple[int, ...]:
     """A shape as a tuple of integers ≥ 0.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import pickletools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -120,7 +121,7 @@ def _read_quoted(stream: ByteFile) -> str:
     """Argument of STRING; `pickletools` would take ASCII only, Python 2 wrote bytes."""
     line = stream.readline()
     quoted = line[:-1].strip()
-    if not line.endswith(b"\n") or len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in (b"'", b'"'):
+    if not line.endswith(b"\n") or not _QUOTED.fullmatch(quoted):
         raise ValueError("a quoted text is expected")
     decoded: tuple[bytes, int] = codecs.escape_decode(quoted[1:-1])  # type: ignore[attr-defined]
     return decoded[0].decode("latin-1")
@@ -134,6 +135,8 @@ def _table() -> dict[bytes, tuple[str, Callable[[Any], Any] | None]]:
     return {op.code.encode("latin-1"): (op.name, readers[op.name]) for op in pickletools.opcodes}
 
 
+_ESCAPE = rb"""\\[\\'"abfnrtvx]"""
+_QUOTED = re.compile(rb"""'(?:[^\\']|%b)*+'|"(?:[^\\"]|%b)*+\"""" % (_ESCAPE, _ESCAPE))
 _OPCODES = _table()
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _CONTAINERS: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mien.checkpoints import arrays, legacy, storages
-from mien.checkpoints.claims import Budget, Window, check_shape, count_values, shown
+from mien.checkpoints.claims import Budget, Window, bytes_of_text, check_shape, count_values, shown
 from mien.checkpoints.modules import ModuleShell, persistent_module
 from mien.checkpoints.pickles import Name, Reading, Shell, check_key
 from mien.errors import CheckpointError
@@ -52,7 +52,10 @@ class ChumpyArray(Options):
         self._budget.charge(index.size * values.dtype.itemsize, "a chumpy selection")
         picked = values[index]
         shape = visit(self.state.get("preferred_shape"))
-        return picked if shape is None else picked.reshape(check_shape(shape, "chumpy selection"))
+        shape = picked.shape if shape is None else check_shape(shape, "chumpy selection")
+        if count_values(shape) != picked.size:
+            raise CheckpointError(f"a chumpy selection of {picked.size} values claims the shape {shape}")
+        return picked.reshape(shape)
 
 
 class SparseMatrix(Options):
@@ -132,8 +135,7 @@ def _encode(reading: Reading, text: Any, encoding: Any = "utf-8") -> bytes:
     """Bytes in files of protocol 2, written as text."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise CheckpointError("_codecs.encode is called for something else than bytes written as text")
-    reading.budget.charge(len(text), "a text")
-    return text.encode("latin-1")
+    return bytes_of_text(text, reading.budget, "a text")
 
 
 def _new_object(reading: Reading, kind: Any, *args: Any) -> Any:

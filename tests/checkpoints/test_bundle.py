@@ -202,3 +202,9 @@ def test_parts_must_fit_each_other(bundle, tmp_path):
     save_bundle(dataclasses.replace(bundle, directions=other), tmp_path / "b")
     with pytest.raises(BundleError, match="rows moved"):
         load_bundle(tmp_path / "b")
+
+
+def test_a_header_of_a_million_brackets_is_refused(folder):
+    (folder / "bundle.json").write_text("[" * 500_000 + "]" * 500_000)
+    with pytest.raises(BundleError, match="not JSON"):
+        load_bundle(folder)

@@ -191,7 +191,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{HEADER} is too large")
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{HEADER} is not JSON ({error})") from error
     if not isinstance(header, dict) or header.get("kind") != KIND:
         raise BundleError(f"{HEADER} is not the header of a bundle")

@@ -12,7 +12,7 @@ from mien.tracking.regressor import FaceReading
 from mien.tracking.samples import CropBatch
 
 _EMPHASIS = {
-    **{"jawOpen": 4.0, "mouthSmile": 3.0, "eyeBlink": 3.0, "eyeLookIn": 8.0, "eyeLookOut": 8.0},
+    **{"jawOpen": 8.0, "mouthSmile": 3.0, "eyeBlink": 3.0, "eyeLookIn": 8.0, "eyeLookOut": 8.0},
     **{"eyeLook": 4.0, "brow": 2.0, "mouth": 1.5},
 }
 _UPPER, _LOWER = (37, 38, 43, 44, 61, 62, 63), (41, 40, 47, 46, 67, 66, 65)
@@ -52,7 +52,7 @@ def regressor_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.
     faces = batch.presence.sum().clamp(min=1)
     return {
         "landmarks": 4.0 * (distance.mean(1) * trust_points).sum() / faces,
-        "angles": 2.0 * (turn * trust_angles).sum() / faces,
+        "angles": 6.0 * (turn * trust_angles).sum() / faces,
         "openings": 4.0 * (gap.abs().mean((1, 2)) * trust_points).sum() / faces,
         "expression": 30.0 * ((surprise * coefficient).mean(1) * trust_expression).sum() / faces,
         "presence": 0.5 * F.binary_cross_entropy_with_logits(reading.presence, batch.presence),

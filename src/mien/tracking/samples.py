@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from mien.face3d.params import ARKIT_NAMES
-from mien.tracking.augmentation import degrade, occlude
+from mien.tracking.augmentation import degrade, occlude, shift_colours
 from mien.tracking.framing import crop_matrix, turned_angles, upright_frame
 
 EMPTY_SHARE = 0.14
+CLEAN_SHARE = 0.4
+"""Crops that are only recoloured: most pictures that a tracker meets are good, and small movements show in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,9 @@ def draw_crops(materials: Sequence[Material], shares: Sequence[float], size: int
         material = materials[int(rng.choice(len(materials), p=odds))]
         is_face = rng.random() > EMPTY_SHARE
         row = _face_row(material, size, rng) if is_face else _empty_row(material, size, rng)
+        if rng.random() < CLEAN_SHARE:
+            rows.append((shift_colours(row[0], rng), *row[1:]))
+            continue
         texture = rows[int(rng.integers(len(rows)))][0] if rows else None
         crop = occlude(row[0], rng, texture) if rng.random() < 0.2 else row[0]
         rows.append((degrade(crop, rng), *row[1:]))

@@ -52,7 +52,7 @@ def regressor_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.
     faces = batch.presence.sum().clamp(min=1)
     return {
         "landmarks": 4.0 * (distance.mean(1) * trust_points).sum() / faces,
-        "angles": 6.0 * (turn * trust_angles).sum() / faces,
+        "angles": 12.0 * (turn * trust_angles).sum() / faces,
         "openings": 4.0 * (gap.abs().mean((1, 2)) * trust_points).sum() / faces,
         "expression": 30.0 * ((surprise * coefficient).mean(1) * trust_expression).sum() / faces,
         "presence": 0.5 * F.binary_cross_entropy_with_logits(reading.presence, batch.presence),

@@ -10,6 +10,7 @@ import torch
 from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
+from mien.inversion import Encoder
 from mien.methods import DirectionMatrix
 from mien.training.parts import (
     load_detector,
@@ -28,6 +29,8 @@ class Assembly:
         generator: run of recipe `generator` or `autoencoder`.
         tracker: run of recipe `tracker`.
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
+        encoder_share: weight of that encoder against the autoencoder run's, which it must have started from; the mean of
+            weights before and after training on photographs keeps more of the sharpness before (Wortsman et al. 2022).
         name: what the bundle is called.
         truncation: ψ applied after the shift; 1 keeps codes as they are.
         roll_deg: largest roll the parts were trained on, tilted pictures included.
@@ -39,6 +42,7 @@ class Assembly:
     tracker: Path
     encoder: Path | None = None
     directions: Path | None = None
+    encoder_share: float = 1.0
     name: str = "avatar"
     truncation: float = 1.0
     roll_deg: float = 40.0
@@ -58,6 +62,24 @@ def widen(matrix: DirectionMatrix, motion: MotionSpace, name: str, limit: float)
     return matrix, motion.with_ranges(ranges)
 
 
+def blended(plan: Assembly) -> Encoder:
+    """The encoder of the plan: of its own run, of the autoencoder run, or between them.
+
+    Raises:
+        TrainingError: a run is missing, or the two encoders are of different sizes.
+    """
+    after = load_encoder(plan.encoder or plan.generator)
+    if plan.encoder is None or plan.encoder_share == 1:
+        return after
+    before = load_encoder(plan.generator)
+    if before.config != after.config:
+        raise TrainingError(f"{plan.encoder}: this encoder did not start from the one of {plan.generator}")
+    with torch.no_grad():
+        for mine, theirs in zip(after.parameters(), before.parameters(), strict=True):
+            mine.copy_(torch.lerp(theirs, mine, plan.encoder_share))
+    return after
+
+
 def assemble(plan: Assembly, folder: Path) -> Path:
     """Collect the averaged networks of finished runs and write them as a bundle.
 
@@ -75,7 +97,7 @@ def assemble(plan: Assembly, folder: Path) -> Path:
     bundle = Bundle(
         name=plan.name,
         generator=generator,
-        encoder=load_encoder(plan.encoder or plan.generator),
+        encoder=blended(plan),
         directions=directions,
         motion=motion,
         truncation=plan.truncation,

@@ -13,6 +13,7 @@ from mien.errors import TrainingError
 from mien.tracking import save_tracker
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.training.assemble import Assembly, blended
 from mien.training.engine import Run, seeded, start_fabric
 from mien.training.parts import load_encoder, load_generator, load_weights
 from mien.training.recipes import autoencoder, direction, encoder, generator, identity
@@ -179,3 +180,17 @@ def test_finished_runs_become_a_bundle(trained, tmp_path):
     assert bundle.motion.ranges[2].tolist() == [-40, 40], "roll runs twice as far, with its column of A"
     assert bundle.crop == "head" and bundle.card["provenance"] == "toy discs"
     assert main(["bundle", *words[:-1], str(tmp_path / "nothing")]) == 2
+
+
+def test_an_encoder_between_two_runs(trained, toy_heads, run_config):
+    config = encoder.EncoderRecipe(
+        **trained, data=toy_heads, start=trained["generator"], directions=trained["generator"], photographs=0.0, batch=4
+    )
+    after = encoder.train(config, run_config("encoder", 3)).config.out
+    plan = {"generator": trained["generator"], "tracker": trained["tracker"], "encoder": after}
+    name = "base.weight"
+    ends = [load_encoder(folder).state_dict()[name] for folder in (trained["generator"], after)]
+    middle = blended(Assembly(**plan, encoder_share=0.25)).state_dict()[name]
+    torch.testing.assert_close(middle, 0.75 * ends[0] + 0.25 * ends[1])
+    assert torch.equal(blended(Assembly(**plan)).state_dict()[name], ends[1]) and not torch.equal(ends[0], ends[1])
+    assert torch.equal(blended(Assembly(**{**plan, "encoder": None})).state_dict()[name], ends[0])

@@ -131,7 +131,7 @@ def held_out_people(heads: RenderedHeads) -> np.ndarray:
 
 
 def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]:
-    """Training material and how often each kind is used: renders 40 %, photographs and clips the rest.
+    """Training material and how often each kind is used: renders 30 %, photographs and clips the rest.
 
     Raises:
         TrainingError: nothing to train on.
@@ -152,11 +152,11 @@ def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]
             photographs, *clips = labelled.values()
             altered = [reshaped(photographs, 4, 1, folder=folder), *(reshaped(c, 2, 2, 4, folder) for c in clips)]
             materials += [photographs, *clips, *altered]
-            shares += [0.18, 0.09, 0.07, 0.20, 0.03, 0.03]
+            shares += [0.14, 0.15, 0.15, 0.18, 0.04, 0.04]
     if config.data is not None:
         heads = RenderedHeads(config.data)
         materials.append(RenderedMaterial(heads, np.flatnonzero(~held_out_people(heads))))
-        shares.append(0.40)
+        shares.append(0.30)
     if not materials:
         raise TrainingError("the tracker needs rendered heads (data) or photographs (real)")
     return materials, shares

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import golden_rule
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,14 @@ def _required(is_there: bool, what: str) -> None:
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"{what} is required in continuous integration")
     pytest.skip(f"{what} is not here")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With -v: how far each parity test file was from the golden numbers at worst."""
+    if golden_rule.WORST and config.getoption("verbose") > 0:
+        terminalreporter.write_sep("=", "largest error / largest value")
+        for place, error in sorted(golden_rule.WORST.items()):
+            terminalreporter.write_line(f"{error:.1e}  {place}")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The documents point at things that exist, and the README's commands and code work as written."""
 
 import contextlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -80,3 +81,12 @@ def test_demo_runs_as_written(samples, tmp_path):
     arguments = line.replace("demo/out.mp4", str(tmp_path / "out.mp4")).split()[1:]
     subprocess.run([sys.executable, "-m", "mien.apps.cli", *arguments], cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "out.mp4").stat().st_size > 10_000
+
+
+def test_tables_of_the_results_are_those_measured():
+    tables = importlib.util.spec_from_file_location("make_tables", ROOT / "benchmarks" / "make_tables.py")
+    module = importlib.util.module_from_spec(tables)
+    tables.loader.exec_module(module)
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page.count("<!-- table: ") >= 5
+    assert module.with_tables(page) == page, "run benchmarks/make_tables.py"

@@ -29,7 +29,7 @@ class Assembly:
         generator: run of recipe `generator` or `autoencoder`.
         tracker: run of recipe `tracker`.
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
-        encoder_share: weight of that encoder against the autoencoder run's, which it must have started from; the mean of
+        encoder_share: weight of that encoder against the autoencoder run's, where it must have started; the mean of
             weights before and after training on photographs keeps more of the sharpness before (Wortsman et al. 2022).
         name: what the bundle is called.
         truncation: ψ applied after the shift; 1 keeps codes as they are.

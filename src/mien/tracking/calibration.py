@@ -49,10 +49,14 @@ def _stem(name: str) -> str:
     return name if name in SCORES_AT_WEIGHTS else name.removesuffix("Left").removesuffix("Right")
 
 
-def known_coefficients() -> np.ndarray:
-    """(51,) how far MediaPipe's score says something about the ICT weight: 0 (silent) to 1."""
+def known_coefficients(silent: float = 0.0) -> np.ndarray:
+    """(51,) how far MediaPipe's score says something about the ICT weight: 0 to 1.
+
+    Args:
+        silent: what the coefficients get whose scores are not in the tables.
+    """
     stems = [_stem(name) for name in ARKIT_NAMES]
-    return np.array([_DOUBTFUL.get(stem, 1.0) if stem in SCORES_AT_WEIGHTS else 0.0 for stem in stems])
+    return np.array([_DOUBTFUL.get(stem, 1.0) if stem in SCORES_AT_WEIGHTS else silent for stem in stems])
 
 
 def to_ict_scale(params: FaceParams) -> FaceParams:

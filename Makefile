@@ -30,7 +30,7 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_house.py
 
 test: check
-	$(BIN)/python -m pytest -q -m "not slow and not gpu and not browser" --deselect tests/test_house.py
+	$(BIN)/python -m pytest -q -m "(parity or not slow) and not gpu and not browser" --deselect tests/test_house.py
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m "slow"

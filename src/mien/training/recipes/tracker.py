@@ -75,7 +75,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # hardware, time, expected result                                                          (docs/results.md)
     # two cores, under a minute: runs, losses fall
     "tiny": {"crops": 8, "scenes": 2, "scene_px": 96, "widths": (8, 12, 16, 24), "hidden": 48, "warm_up": 5},
-    # one core, about 60 minutes, renders of 256 pixels: the tracker of the default bundle
+    # one core, about 60 minutes, renders of 256 pixels: where the tracker of the default bundle began
     "two-core": {"scenes": 3, "crop_px": 112},
     # one large GPU with 16 cores for the samples
     "accelerator": {"crops": 256, "scenes": 48, "crop_px": 112, "lr": 3e-3, "warm_up": 500, "ema_images": 20000.0},

@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
+import cv2
 import golden_rule
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from mien.checkpoints import e4e as e4e_layout
 from mien.checkpoints import rosinality, stylemask
 from mien.checkpoints.renaming import filter_kernel
 from mien.errors import BundleError, InputError
+from mien.face3d.params import EXPRESSION_NAMES
 from mien.images import read_image, to_tensor, to_uint8, write_image
 from mien.pipelines import Reenactor, load
 from mien.tracking import DecaTracker
@@ -160,6 +163,14 @@ def test_commands_take_the_imported_bundle(loaded, samples, room):
     assert main(["reenact", *pictures, "-o", str(room / "driven.png"), "--method", "directions", *where]) == 0
     assert read_image(room / "edited.png").shape == read_image(room / "driven.png").shape == (256, 256, 3)
     assert loaded == [str(room / "vox")] * 2
+    with av.open(str(room / "bob.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25, width=256, height=256, pix_fmt="yuv420p")
+        frame = av.VideoFrame.from_ndarray(cv2.resize(read_image(pictures[0]), (256, 256)), format="rgb24")
+        file.mux([packet for picture in (frame, frame, None) for packet in stream.encode(picture)])
+    assert main(["track", str(room / "bob.mp4"), "-o", str(room / "bob.npz"), *where]) == 0
+    with np.load(room / "bob.npz") as tracked:
+        assert tracked["valid"].all() and tracked["expression"].shape == (2, 51)
+        assert tuple(tracked["expression_names"]) == EXPRESSION_NAMES["deca"]
 
 
 @pytest.mark.slow

@@ -30,7 +30,8 @@ def run(words: Sequence[str]) -> None:
     preset, rest = _take_preset(recipe, rest)
     config, run_config = _parse(recipe, name, preset, rest)
     done = recipe.train(config, run_config)
-    say(f"{run_config.out}: step {done.step} of {run_config.steps}")
+    if done.fabric.global_rank == 0:
+        say(f"{run_config.out}: step {done.step} of {run_config.steps}")
 
 
 def _recipes() -> list[str]:

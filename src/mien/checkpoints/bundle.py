@@ -6,8 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
@@ -20,9 +18,10 @@ from safetensors.torch import save_file
 
 from mien.alignment.crop import CROPS
 from mien.checkpoints.contents import Bundle, Source, TrackerNetworks
+from mien.checkpoints.folders import refuse_other, whole_folder
 from mien.checkpoints.formats import NETWORKS, TRACKER_PARTS, kind_named, kind_of, motion_from_state, motion_to_state
 from mien.checkpoints.parts import Tensors, check_keys, from_disk, to_disk
-from mien.errors import BundleError, OutputError
+from mien.errors import BundleError
 from mien.face3d.motion import MotionSpace
 
 KIND, VERSION = "mien-bundle", 1
@@ -83,10 +82,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         OutputError: it holds something else, or is a file.
     """
-    if folder.is_file():
-        raise OutputError(f"{folder}: this is a file; a bundle is a folder")
-    if folder.exists() and not (folder / HEADER).is_file() and any(folder.iterdir()):
-        raise OutputError(f"{folder}: this folder holds something that is not a bundle")
+    refuse_other(folder, HEADER, "bundle")
 
 
 def save_bundle(bundle: Bundle, folder: str | os.PathLike[str], exact: Collection[str] = ()) -> Path:
@@ -105,22 +101,8 @@ def save_bundle(bundle: Bundle, folder: str | os.PathLike[str], exact: Collectio
     _check_card(bundle.card)
     if bundle.crop not in CROPS:
         raise BundleError(f"unknown crop kind {bundle.crop!r}; known: {', '.join(CROPS)}")
-    check_folder(folder)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(folder, HEADER, "bundle") as partial:
         _write(bundle, partial, exact)
-        if folder.exists():
-            retired = partial.with_suffix(".old")
-            folder.rename(retired)
-            partial.rename(folder)
-            shutil.rmtree(retired)
-        else:
-            partial.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: the bundle cannot be written there ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

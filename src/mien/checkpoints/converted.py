@@ -10,8 +10,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +22,10 @@ from safetensors.torch import save_file
 
 from mien.checkpoints.claims import shown
 from mien.checkpoints.contents import Source
+from mien.checkpoints.folders import whole_folder
 from mien.checkpoints.parts import Tensors, check_keys, to_disk
 from mien.checkpoints.reader import Foreign
-from mien.errors import CheckpointError, OutputError
+from mien.errors import CheckpointError
 
 KIND, VERSION = "mien-part", 1
 HEADER, WEIGHTS = "part.json", "part.safetensors"
@@ -79,23 +78,8 @@ def write_part(
         origin = dataclasses.replace(source, licence=licence)
     part = ConvertedPart(kind, config, tensors, origin)
     _check(part)
-    if folder.is_file() or (folder.exists() and not (folder / HEADER).is_file() and any(folder.iterdir())):
-        raise OutputError(f"{folder}: this holds something that is not a converted part")
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(folder, HEADER, "converted part") as partial:
         _write(part, partial)
-        if folder.exists():
-            retired = partial.with_suffix(".old")
-            folder.rename(retired)
-            partial.rename(folder)
-            shutil.rmtree(retired)
-        else:
-            partial.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: the part cannot be written there ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -85,7 +85,7 @@ def test_other_folders_and_files_are_left_alone(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("x")
     for place in (tmp_path / "other", tmp_path / "other" / "notes.txt"):
-        with pytest.raises(OutputError, match="not a converted part|a converted part is a folder"):
+        with pytest.raises(OutputError, match=r"not a converted part|a converted part is a folder"):
             write_part(place, "flame", CONFIG, TENSORS, SOURCE)
     assert (tmp_path / "other" / "notes.txt").read_text() == "x"
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from scipy import sparse
 
 from mien.checkpoints.reader import read_foreign
+from mien.errors import CheckpointError
 
 BASE = torch.arange(24.0).reshape(4, 6)
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32"]
@@ -289,3 +290,15 @@ def test_a_value_that_is_reached_twice_is_one_value(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": shared, "b": shared}))
     tree = read_foreign(tmp_path / "a.pkl").tree
     assert tree["a"] is tree["b"] and tree["a"] == [1, 2]
+
+
+def test_shared_values_count_as_often_as_they_appear(tmp_path):
+    shared = list(range(1000))
+    for times, is_refused in ((400, False), (600, True)):
+        path = tmp_path / f"{times}.pkl"
+        path.write_bytes(pickle.dumps({"w": [shared] * times}))
+        if is_refused:
+            with pytest.raises(CheckpointError, match="when unfolded"):
+                read_foreign(path)
+        else:
+            assert len(read_foreign(path).tree["w"]) == times

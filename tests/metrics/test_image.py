@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mien.errors import InputError
-from mien.metrics import ImageQuality, l1, psnr, ssim
+from mien.metrics import ImageQuality, l1, ms_ssim, psnr, ssim
 
 
 def _flat(*values, size=12):
@@ -62,3 +62,24 @@ def test_refusals():
         ssim(_flat(0.1, size=8), _flat(0.1, size=8))
     with pytest.raises(InputError):
         l1(_flat(0.1), _flat(0.1, 0.2))
+
+
+def _pattern(shift: float) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(192.0), torch.arange(192.0), indexing="ij")
+    waves = [torch.sin(x / (7 + c) + shift) * torch.cos(y / (11 - c) - shift * c) for c in range(3)]
+    return torch.stack(waves)[None] * 0.9
+
+
+def test_similarities_equal_those_of_other_libraries():
+    """SSIM of scikit-image 0.26 (Gaussian weights, whole windows), MS-SSIM of pytorch-msssim 1.0 on the same waves."""
+    first, second = _pattern(0.0), _pattern(0.4)
+    assert ssim(first, second).item() == pytest.approx(0.7335089192262642, abs=1e-6)
+    assert ms_ssim(first, second).item() == pytest.approx(0.7913, abs=5e-5)
+
+
+def test_ms_ssim_is_one_for_equal_images_and_needs_five_scales():
+    both = torch.cat([_pattern(0.0), _pattern(1.0)])
+    assert ms_ssim(both, both).tolist() == pytest.approx([1, 1])
+    assert ms_ssim(both[:1], -both[:1]).item() == 0
+    with pytest.raises(InputError, match="176"):
+        ms_ssim(both[..., :175, :175], both[..., :175, :175])

@@ -1,12 +1,21 @@
 """Accumulators `update(batch)` / `result()`: exact at every batch size, also with a partial last batch."""
 
+from mien.metrics.action_units import ActionUnitDistance, action_units
 from mien.metrics.frechet import Gaussian, GaussianStream, frechet_distance
 from mien.metrics.identity import IdentityCosine, cosine, verification
-from mien.metrics.image import ImageQuality, l1, psnr, ssim
-from mien.metrics.motion import AngleError, Correlation, ExpressionError, LandmarkError, angle_difference_deg
+from mien.metrics.image import ImageQuality, l1, ms_ssim, psnr, ssim
+from mien.metrics.motion import (
+    AngleError,
+    Correlation,
+    ExpressionError,
+    LandmarkError,
+    angle_difference_deg,
+    landmark_errors,
+)
 from mien.metrics.running import RunningMean, Summary
 
 __all__ = [
+    "ActionUnitDistance",
     "AngleError",
     "Correlation",
     "ExpressionError",
@@ -17,10 +26,13 @@ __all__ = [
     "LandmarkError",
     "RunningMean",
     "Summary",
+    "action_units",
     "angle_difference_deg",
     "cosine",
     "frechet_distance",
     "l1",
+    "landmark_errors",
+    "ms_ssim",
     "psnr",
     "ssim",
     "verification",

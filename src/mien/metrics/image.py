@@ -15,6 +15,9 @@ from mien.metrics.running import RunningMean
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
+# Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment" (2003)
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+MS_SSIM_SIDE = SSIM_WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)
 
 
 def l1(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -50,13 +53,30 @@ def ssim(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     a, b = _unit_pair(first, second)
     if min(a.shape[2:]) < SSIM_WINDOW:
         raise InputError(f"SSIM needs images of at least {SSIM_WINDOW} pixels, not {tuple(a.shape[2:])}.")
-    mean_a, mean_b = _blur(a), _blur(b)
-    variance_a, variance_b = _blur(a * a) - mean_a.square(), _blur(b * b) - mean_b.square()
-    covariance = _blur(a * b) - mean_a * mean_b
-    c1, c2 = SSIM_K1**2, SSIM_K2**2
-    light = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
-    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    light, structure = _similarity(a, b)
     return (light * structure).mean((1, 2, 3))
+
+
+def ms_ssim(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Multi-scale structural similarity (B,) in [0, 1] of images (B, C, H, W) in [-1, 1], 1 for equal images.
+
+    Wang, Simoncelli and Bovik 2003: Π_j c_j^w_j over five scales halved by 2 × 2 means, c_j the mean contrast-structure
+    term, at the coarsest scale the whole SSIM; negative means count as zero; mean over channels of the products.
+
+    Raises:
+        InputError: the shapes differ or an image is smaller than 176 pixels.
+    """
+    a, b = _unit_pair(first, second)
+    if min(a.shape[2:]) < MS_SSIM_SIDE:
+        raise InputError(f"MS-SSIM needs images of at least {MS_SSIM_SIDE} pixels, not {tuple(a.shape[2:])}.")
+    product = torch.ones(a.shape[:2], dtype=a.dtype, device=a.device)
+    for level, weight in enumerate(MS_SSIM_WEIGHTS):
+        light, structure = _similarity(a, b)
+        is_last = level == len(MS_SSIM_WEIGHTS) - 1
+        term = (light * structure if is_last else structure).mean((2, 3))
+        product = product * term.clamp_min(0) ** weight
+        a, b = (functional.avg_pool2d(x, 2) for x in (a, b))
+    return product.mean(1)
 
 
 class ImageQuality:
@@ -88,6 +108,16 @@ def _unit_pair(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor,
     if first.shape != second.shape or first.ndim != 4:
         raise InputError(f"Images must be (B, C, H, W) twice, not {tuple(first.shape)} and {tuple(second.shape)}.")
     return (first.double() + 1) / 2, (second.double() + 1) / 2
+
+
+def _similarity(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Maps of the luminance term and of the contrast-structure term; their product is SSIM."""
+    mean_a, mean_b = _blur(a), _blur(b)
+    variance_a, variance_b = _blur(a * a) - mean_a.square(), _blur(b * b) - mean_b.square()
+    covariance = _blur(a * b) - mean_a * mean_b
+    c1, c2 = SSIM_K1**2, SSIM_K2**2
+    light = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    return light, (2 * covariance + c2) / (variance_a + variance_b + c2)
 
 
 def _blur(images: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,19 @@ def angle_difference_deg(first: torch.Tensor, second: torch.Tensor) -> torch.Ten
     return torch.rad2deg(turn.abs())
 
 
+def landmark_errors(result: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean distance (B,) of landmarks (B, 68, 2) over the target's distance of outer eye corners, float64.
+
+    Raises:
+        InputError: the eye corners of a target coincide.
+    """
+    points, truth = result.double(), target.double()
+    eyes = (truth[:, EYE_CORNERS[0]] - truth[:, EYE_CORNERS[1]]).norm(dim=-1)
+    if (eyes == 0).any():
+        raise InputError("The eye corners of a target coincide.")
+    return (points - truth).norm(dim=-1).mean(1) / eyes
+
+
 class AngleError:
     """Mean absolute error of (yaw, pitch, roll) in degrees; their mean is the literature's ARD, APD or "Pose"."""
 
@@ -93,11 +106,7 @@ class LandmarkError:
         """
         if result.shape != target.shape or result.shape[1:] != (68, 2):
             raise InputError(f"Landmarks must be (B, 68, 2) twice, not {tuple(result.shape)}, {tuple(target.shape)}.")
-        points, truth = kept(result, valid), kept(target, valid)
-        eyes = (truth[:, EYE_CORNERS[0]] - truth[:, EYE_CORNERS[1]]).norm(dim=-1)
-        if (eyes == 0).any():
-            raise InputError("The eye corners of a target coincide.")
-        self._errors.update((points - truth).norm(dim=-1).mean(1) / eyes)
+        self._errors.update(landmark_errors(kept(result, valid), kept(target, valid)))
 
     def result(self) -> Summary:
         """Summary of the error (scalars).

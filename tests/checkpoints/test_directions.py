@@ -23,7 +23,7 @@ def tree() -> dict:
 def test_convert_and_export_are_inverses(tree):
     assert directions.recognise(tree)
     matrix = directions.convert(tree)
-    assert matrix.config == DirectionConfig(coordinates=15, rows=3, dim=4, bias=True)
+    assert matrix.config == DirectionConfig(coordinates=15, rows=3, dim=4, bias=True, bounded=False)
     assert not matrix.training and not any(p.requires_grad for p in matrix.parameters())
     back = directions.export(matrix)
     assert all(torch.equal(back["A_matrix"][k], tree["A_matrix"][k]) for k in tree["A_matrix"])

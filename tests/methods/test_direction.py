@@ -42,6 +42,12 @@ def test_far_targets_are_clamped(matrix):
     torch.testing.assert_close(far, move_code(matrix, wp, torch.full((1, 5), 12.0), mean, 1.0))
 
 
+def test_published_matrices_take_every_change_as_it_comes():
+    matrix = DirectionMatrix(DirectionConfig(coordinates=5, rows=3, dim=8, bounded=False)).requires_grad_(False)
+    wp, far = torch.zeros(1, 6, 8), torch.full((1, 5), 100.0)
+    torch.testing.assert_close(move_code(matrix, wp, far, torch.zeros(8), 1.0), matrix.shift(wp, far))
+
+
 def test_initial_spread():
     full = DirectionMatrix(DirectionConfig())
     assert tuple(full.linear.weight.shape) == (4096, 26) and full.linear.bias is None

@@ -2,7 +2,7 @@
 
 `{"A_matrix": {"linear.weight", "linear.bias"}, "learned_directions", "shift_scale", "w_plus", "num_layers_shift"}` and
 perhaps `shift_dim` and `step`. Row 512·layer + channel of the weight moves that channel of that W+ row. Nothing is
-clamped where it comes from: use `DirectionMatrix.shift`, which does not clamp either, to get the same numbers.
+clamped where it comes from, so nothing is here: the matrix is not `bounded`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def config(tree: Mapping[str, Any]) -> DirectionConfig:
     for name, (found, expected) in claims.items():
         if found != expected or rows < 1:
             raise CheckpointError(f"{OWNER}: {name} does not fit ({found}, expected {expected})")
-    return DirectionConfig(coordinates=width, rows=rows, dim=dim, bias="linear.bias" in tensors)
+    return DirectionConfig(coordinates=width, rows=rows, dim=dim, bias="linear.bias" in tensors, bounded=False)
 
 
 def convert(tree: Mapping[str, Any]) -> DirectionMatrix:

@@ -12,12 +12,19 @@ from mien.face3d.motion import Q_LIMIT
 
 @dataclass(frozen=True, kw_only=True)
 class DirectionConfig:
-    """k coordinates in, the first `rows` rows of `dim` channels out. Published weights carry a bias; ours do not."""
+    """k coordinates in, the first `rows` rows of `dim` channels out.
+
+    Published weights carry a bias and take every Δq as it comes; ours have none and are kept within their trained range.
+
+    Attributes:
+        bounded: whether coordinates are cut to the trained range; None, as in files older than this setting, means yes.
+    """
 
     coordinates: int = 26
     rows: int = 8
     dim: int = 512
     bias: bool = False
+    bounded: bool | None = None
 
 
 class DirectionMatrix(nn.Module):
@@ -28,6 +35,11 @@ class DirectionMatrix(nn.Module):
         self.config = config
         self.linear = nn.Linear(config.coordinates, config.rows * config.dim, bias=config.bias)
         nn.init.normal_(self.linear.weight, std=0.03)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether coordinates stay within the range that A was trained on; published weights know no such limit."""
+        return self.config.bounded is not False
 
     def forward(self, dq: torch.Tensor) -> torch.Tensor:
         return self.linear(dq).unflatten(1, (self.config.rows, self.config.dim))
@@ -45,9 +57,9 @@ def move_code(
 
     Args:
         wp: (B, L, D) source codes.
-        dq: (B, k) change of coordinates; clamped to the trained range, ±12.
+        dq: (B, k) change of coordinates; a bounded matrix clamps it to the widest change within its range, ±12.
         w_mean: (D,) centre w̄ stored with the generator.
         truncation: ψ, 1 leaves the code as it is.
     """
-    moved = matrix.shift(wp, dq.clamp(-2 * Q_LIMIT, 2 * Q_LIMIT))
+    moved = matrix.shift(wp, dq.clamp(-2 * Q_LIMIT, 2 * Q_LIMIT) if matrix.is_bounded else dq)
     return torch.lerp(w_mean.to(moved).expand_as(moved), moved, truncation)

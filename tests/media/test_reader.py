@@ -99,7 +99,7 @@ def test_damage_in_the_middle_names_the_frames_decoded(make_clip, monkeypatch):
 
     from mien.media import reader
 
-    original = reader._upright
+    original = reader.upright
 
     def failing(frame, stream, seen=[]):  # noqa: B006 (a counter)
         seen.append(frame.pts)
@@ -108,6 +108,6 @@ def test_damage_in_the_middle_names_the_frames_decoded(make_clip, monkeypatch):
         return original(frame, stream)
 
     video = read_video(make_clip())
-    monkeypatch.setattr(reader, "_upright", failing)
+    monkeypatch.setattr(reader, "upright", failing)
     with pytest.raises(MediaError, match="after 4 frames"):
         list(video)

@@ -144,3 +144,10 @@ def test_output_is_checked_before_the_work(tmp_path):
     with pytest.raises(OutputError), VideoWriter(tmp_path / "missing" / "out.mp4", Fraction(10)):
         pass
     assert check_output(tmp_path / "out.MP4", VIDEO_SUFFIXES) and _names(tmp_path) == ["folder.mp4", "in.mp4"]
+
+
+def test_a_cut_of_a_real_video_is_not_called_synthetic(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", Fraction(30), note="cut from a video") as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.metadata["comment"] == "cut from a video" and "title" not in container.metadata

@@ -2,6 +2,7 @@
 
 from mien.media.pictures import PictureFolderWriter, PictureWriter, check_folder
 from mien.media.reader import Frame, Video, VideoInfo, probe_video, read_video
+from mien.media.sampling import sample_video
 from mien.media.sequence import PictureSequence, open_driver
 from mien.media.writer import VIDEO_SUFFIXES, VideoWriter, check_output
 
@@ -19,4 +20,5 @@ __all__ = [
     "open_driver",
     "probe_video",
     "read_video",
+    "sample_video",
 ]

@@ -91,8 +91,8 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         MediaError: missing, empty, not a video, without a video stream, or cut short.
     """
     path = Path(path)
-    with _opened(path) as container:
-        stream = _video_stream(container, path)
+    with opened(path) as container:
+        stream = video_stream(container, path)
         _check_completeness(stream, path)
         try:
             first = next(container.decode(stream), None)
@@ -102,7 +102,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
             raise MediaError(f"{path}: the video stream holds no frame")
         return VideoInfo(
             path=path,
-            size=_upright(first, stream).shape[:2],
+            size=upright(first, stream).shape[:2],
             rate=_rate(stream),
             time_base=Fraction(stream.time_base or Fraction(1, 1000)),
             num_frames=stream.frames or None,
@@ -116,7 +116,8 @@ def codec_name(stream: av.stream.Stream) -> str:
     return getattr(codec, "canonical_name", codec.name)
 
 
-def _opened(path: Path) -> InputContainer:
+def opened(path: Path) -> InputContainer:
+    """Open a file for reading; MediaError where it is missing, empty or no video."""
     if not path.is_file():
         raise MediaError(f"{path}: no such video")
     if path.stat().st_size == 0:
@@ -127,7 +128,8 @@ def _opened(path: Path) -> InputContainer:
         raise MediaError(f"{path}: not a video this program can read, or cut short ({error.strerror})") from error
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first stream of moving pictures; MediaError where there is none."""
     if not container.streams:
         raise MediaError(f"{path}: nothing can be read from this file; it may be cut short")
     cover = av.stream.Disposition.attached_pic
@@ -182,7 +184,7 @@ def _rate(stream: VideoStream) -> Fraction:
     return Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
 
 
-def _upright(frame: VideoFrame, stream: VideoStream) -> np.ndarray:
+def upright(frame: VideoFrame, stream: VideoStream) -> np.ndarray:
     """The decoded picture as RGB with square pixels, turned as its display matrix asks."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width = max(1, round(frame.width * aspect)) if aspect > 0 else frame.width
@@ -194,14 +196,14 @@ def _decode(info: VideoInfo) -> Iterator[Frame]:
     """Frames in order of presentation, each with its duration, which only its successor or the stream's end tells."""
     held: Frame | None = None
     end: int | None = None
-    with _opened(info.path) as container:
-        stream = _video_stream(container, info.path)
+    with opened(info.path) as container:
+        stream = video_stream(container, info.path)
         if stream.duration is not None:
             end = (stream.start_time or 0) + stream.duration
         for image, pts in _pictures(container, stream, info):
             if held is not None:
                 yield replace(held, duration=pts - held.pts)
-            held = Frame(image, pts, info.time_base, _period(info))
+            held = Frame(image, pts, info.time_base, period(info))
     if held is not None:
         yield held if end is None or end <= held.pts else replace(held, duration=end - held.pts)
 
@@ -211,11 +213,11 @@ def _pictures(container: InputContainer, stream: VideoStream, info: VideoInfo) -
     last, count = None, 0
     try:
         for decoded in container.decode(stream):
-            following = 0 if last is None else last + _period(info)
+            following = 0 if last is None else last + period(info)
             pts = following if decoded.pts is None else decoded.pts
             if last is not None and pts <= last:
                 pts = last + 1
-            image = _fitted(_upright(decoded, stream), info.size)
+            image = fitted(upright(decoded, stream), info.size)
             last, count = pts, count + 1
             yield image, pts
     except FFmpegError as error:
@@ -223,11 +225,12 @@ def _pictures(container: InputContainer, stream: VideoStream, info: VideoInfo) -
         raise MediaError(f"{info.path}: {reason} ({error.strerror})") from error
 
 
-def _period(info: VideoInfo) -> int:
+def period(info: VideoInfo) -> int:
+    """How long a picture is shown on average, in units of `time_base`."""
     return max(1, round(1 / (info.rate * info.time_base)))
 
 
-def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Streams may change size midway; what is handed out keeps the size announced."""
     if image.shape[:2] == size:
         return image

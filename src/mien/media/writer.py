@@ -73,7 +73,7 @@ class VideoWriter:
         time_base: unit of the `pts` given to `write`; one period of `rate` when not given.
         audio_from: a file whose audio packets are copied, not re-encoded; a codec that the container cannot hold is
             encoded as AAC, which `notices` then says.
-        note: comment stored in the file.
+        note: comment stored in the file; by default that it is synthetic, which the title then says too.
 
     Raises:
         OutputError: on entering the block, when the file cannot be written there.
@@ -111,7 +111,9 @@ class VideoWriter:
             container = av.open(str(self._partial), "w", format=name, container_options=options)
         except (FFmpegError, OSError) as error:
             raise OutputError(f"{self.path}: cannot write there ({error.strerror})") from error
-        container.metadata.update(title="Synthetic media made with mien", comment=self._note)
+        if self._note == SYNTHETIC_NOTE:
+            container.metadata["title"] = "Synthetic media made with mien"
+        container.metadata["comment"] = self._note
         self._container = container
         return self
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from mien.training.engine import RunConfig
+from mien.tracking import save_tracker
+from mien.tracking.detector import DetectorConfig, FaceDetector
+from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.training.engine import RunConfig, seeded
+from mien.training.recipes import autoencoder, identity
+
+TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16, "dim": 16, "batch": 4}
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +74,16 @@ def _flat(state, path=""):
     elif isinstance(state, dict):
         for key, value in state.items():
             yield from _flat(value, f"{path}.{key}")
+
+
+@pytest.fixture
+def trained(toy_heads, run_config, tmp_path):
+    """Folders of a small autoencoder and identity run, and of an untrained tracker."""
+    config = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, **TINY)
+    autoencoder.train(config, run_config("autoencoder", 2))
+    identity.train(identity.IdentityRecipe(data=toy_heads, resolution=32, embedding=8, batch=4), run_config("id", 1))
+    folder = tmp_path / "tracker"
+    folder.mkdir()
+    regressor = seeded(0, lambda: FaceRegressor(RegressorConfig(crop_px=32, widths=(8, 8, 8, 8), hidden=16)))
+    save_tracker(seeded(0, lambda: FaceDetector(DetectorConfig())), regressor, folder)
+    return {"generator": tmp_path / "autoencoder", "identity": tmp_path / "id", "tracker": folder}

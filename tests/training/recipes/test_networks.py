@@ -10,13 +10,10 @@ import torch
 from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
-from mien.tracking import save_tracker
-from mien.tracking.detector import DetectorConfig, FaceDetector
-from mien.tracking.regressor import FaceRegressor, RegressorConfig
 from mien.training.assemble import Assembly, blended
-from mien.training.engine import Run, seeded, start_fabric
+from mien.training.engine import Run, start_fabric
 from mien.training.parts import load_encoder, load_generator, load_weights
-from mien.training.recipes import autoencoder, direction, encoder, generator, identity
+from mien.training.recipes import autoencoder, encoder, generator, identity
 
 TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16, "dim": 16, "batch": 4}
 
@@ -24,19 +21,6 @@ TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16, "dim": 16, "ba
 def curve(run, name: str) -> list[float]:
     lines = (run.config.out / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)[name] for line in lines]
-
-
-@pytest.fixture
-def trained(toy_heads, run_config, tmp_path):
-    """Folders of a small autoencoder and identity run, and of an untrained tracker."""
-    config = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, **TINY)
-    autoencoder.train(config, run_config("autoencoder", 2))
-    identity.train(identity.IdentityRecipe(data=toy_heads, resolution=32, embedding=8, batch=4), run_config("id", 1))
-    folder = tmp_path / "tracker"
-    folder.mkdir()
-    regressor = seeded(0, lambda: FaceRegressor(RegressorConfig(crop_px=32, widths=(8, 8, 8, 8), hidden=16)))
-    save_tracker(seeded(0, lambda: FaceDetector(DetectorConfig())), regressor, folder)
-    return {"generator": tmp_path / "autoencoder", "identity": tmp_path / "id", "tracker": folder}
 
 
 def test_autoencoder_learns_to_redraw(toy_heads, run_config):
@@ -106,21 +90,6 @@ def test_encoder_inverts_better_after_training(data_pack, toy_heads, run_config,
     before, after = load_weights(trained["generator"], "generator"), load_generator(trained["generator"]).state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before), "the generator is frozen"
     assert load_encoder(run.config.out).config.num_rows == 8
-
-
-def test_directions_train_alone(data_pack, run_config, trained, same_weights):
-    config = direction.DirectionRecipe(**trained, start=trained["generator"], batch=4)
-    whole = direction.train(config, run_config("whole", 4))
-    direction.train(config, run_config("parts", 2))
-    same_weights(whole, direction.train(config, run_config("parts", 4)))
-    start = load_weights(trained["generator"], "directions")["linear.weight"]
-    assert not torch.equal(start, load_weights(whole.config.out, "directions")["linear.weight"])
-
-
-def test_half_the_batch_moves_one_coordinate():
-    source, target = torch.zeros(8, 5), torch.ones(8, 5)
-    wanted = direction.wanted_motion(source, target, 0.5, torch.Generator().manual_seed(0))
-    assert ((wanted[:4] != 0).sum(1) == 1).all() and torch.equal(wanted[4:], target[4:])
 
 
 def test_runs_that_are_not_there(tmp_path, toy_heads, run_config):

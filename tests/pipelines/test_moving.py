@@ -15,7 +15,7 @@ from mien.inversion import TuningConfig
 from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
 from mien.pipelines import Reenactor
 from mien.pipelines.moving import bundle_tracker, choose_method, landmarker_of
-from mien.tracking import DecaNet, DecaNetConfig, DecaTracker, follow
+from mien.tracking import CropSmoother, DecaNet, DecaNetConfig, DecaTracker, Smoothing, follow
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_stylemask_mixes_the_styles_of_two_inversions(mixing, source, driver):
 def test_stylemask_streams_each_frame_as_it_is_tracked(mixing, fakes, source, batch):
     identity = mixing.identify(source)
     frames = [fakes.paint((40, 32), smile=i / 4) if i != 2 else fakes.paint() for i in range(5)]
-    stream = mixing.stream(identity, frames, batch=batch)
+    stream = mixing.stream(identity, frames, batch=batch, smoothing=None)
     pictures = list(stream)
     assert stream.num_missing == 1 and np.array_equal(pictures[2], pictures[1])
     followed = list(follow(mixing.tracker, frames, batch=batch))
@@ -66,6 +66,20 @@ def test_stylemask_streams_each_frame_as_it_is_tracked(mixing, fakes, source, ba
         alone = mixing.swap(identity, [frames[i]], followed[i])[0]
         assert np.abs(pictures[i].astype(int) - alone).max() <= 1
     assert not np.array_equal(pictures[0], pictures[4])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_stylemask_frames_a_moving_driver_smoothly(mixing, fakes, source, batch, monkeypatch):
+    """The crop follows the face through a One-Euro filter, over a lost frame too, whatever the batches."""
+    cut, swap = [], mixing.swap
+    monkeypatch.setattr(mixing, "swap", lambda *given: cut.extend(given[4]) or swap(*given))
+    frames = [fakes.paint((40 + 2 * (i % 2), 32), smile=0.5) if i != 2 else fakes.paint() for i in range(6)]
+    list(mixing.stream(mixing.identify(source), frames, batch=batch))
+    smoother, faces = CropSmoother(Smoothing()), list(follow(mixing.tracker, frames, batch=batch))
+    seen = {i: mixing.frame(faces[i])[0] for i in (0, 1, 3, 4, 5)}
+    for found, (i, crop) in zip(cut, seen.items(), strict=True):
+        np.testing.assert_allclose(found.matrix, smoother(crop, i / 25).matrix, atol=1e-9)
+    assert np.abs(cut[-1].matrix - seen[5].matrix).max() > 0.01
 
 
 def test_what_stylemask_cannot_do_is_said(mixing, source, driver):

@@ -20,7 +20,7 @@ def _frames(fakes, smiles):
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_stream_equals_driving_frame_by_frame(model, fakes, identity, batch):
     frames = _frames(fakes, np.linspace(0, 1, 10))
-    streamed = list(model.stream(identity, frames, batch=batch))
+    streamed = list(model.stream(identity, frames, batch=batch, smoothing=None))
     assert len(streamed) == 10
     for frame, image in zip(frames, streamed, strict=True):
         assert np.abs(image.astype(int) - model.drive(identity, frame)).max() <= 1
@@ -71,7 +71,7 @@ def test_relative_driving_starts_from_the_source(model, fakes, identity):
     images = list(model.stream(identity, frames, relative=True, batch=2))
     assert np.abs(images[1].astype(int) - model.edit(identity)).max() <= 1
     assert np.abs(images[2].astype(int) - images[1]).max() > 2
-    named = list(model.stream(identity, frames[1:], relative=True, reference=model.measure(frames[2])))
+    named = list(model.stream(identity, frames[1:], relative=True, smoothing=None, reference=model.measure(frames[2])))
     assert np.abs(named[1].astype(int) - model.edit(identity)).max() <= 1
 
 

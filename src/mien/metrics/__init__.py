@@ -4,6 +4,7 @@ from mien.metrics.action_units import ActionUnitDistance, action_units
 from mien.metrics.frechet import Gaussian, GaussianStream, frechet_distance
 from mien.metrics.identity import IdentityCosine, cosine, verification
 from mien.metrics.image import ImageQuality, l1, ms_ssim, psnr, ssim
+from mien.metrics.jitter import Jitter
 from mien.metrics.motion import (
     AngleError,
     Correlation,
@@ -23,6 +24,7 @@ __all__ = [
     "GaussianStream",
     "IdentityCosine",
     "ImageQuality",
+    "Jitter",
     "LandmarkError",
     "RunningMean",
     "Summary",

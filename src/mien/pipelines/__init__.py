@@ -4,6 +4,8 @@ from mien.pipelines.editing import EditOptions, edit_photo, sweep
 from mien.pipelines.identity import Identity
 from mien.pipelines.measuring import track_video
 from mien.pipelines.reenactor import Reenactor, load
+from mien.pipelines.reference import distance_from_neutral, neutral_face
+from mien.pipelines.scene import SceneStream
 from mien.pipelines.streaming import Driven, Stream
 from mien.pipelines.video import Report, VideoOptions, reenact_video
 
@@ -13,10 +15,13 @@ __all__ = [
     "Identity",
     "Reenactor",
     "Report",
+    "SceneStream",
     "Stream",
     "VideoOptions",
+    "distance_from_neutral",
     "edit_photo",
     "load",
+    "neutral_face",
     "reenact_video",
     "sweep",
     "track_video",

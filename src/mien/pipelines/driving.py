@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 
 from mien.errors import InputError
 from mien.face3d.motion import GROUPS, Q_LIMIT, MotionSpace
 
+T = TypeVar("T")
 Strength = float | Mapping[str, float]
 MAX_STRENGTH = 3
+SHORT_NAMES: Mapping[str, tuple[str, ...]] = {
+    "smile": ("mouth_smile",),
+    "frown": ("mouth_frown",),
+    "pucker": ("mouth_pucker",),
+    "blink": ("blink_left", "blink_right"),
+}
+"""What people call coordinates of the `arkit` space."""
 
 
 def strength_vector(motion: MotionSpace, strength: Strength) -> torch.Tensor:
@@ -21,7 +30,8 @@ def strength_vector(motion: MotionSpace, strength: Strength) -> torch.Tensor:
             what is not named keeps 1.
 
     Raises:
-        InputError: a name that is neither, or a factor outside [0, 3].
+        InputError: a name that is neither, a group of which the motion space has no coordinate, or a factor outside
+            [0, 3].
     """
     factors = {"all": strength} if isinstance(strength, (int, float)) else dict(strength)
     for name, value in factors.items():
@@ -30,9 +40,12 @@ def strength_vector(motion: MotionSpace, strength: Strength) -> torch.Tensor:
         if name not in ("all", *GROUPS, *motion.names):
             raise InputError(f"unknown strength {name!r}; use a number or {', '.join((*GROUPS, *motion.names))}")
     vector = torch.full((len(motion),), float(factors.get("all", 1.0)))
-    for group, members in GROUPS.items():
+    for group in GROUPS:
         if group in factors:
-            vector[[motion.names.index(name) for name in members if name in motion.names]] = float(factors[group])
+            members = [motion.names.index(name) for name in GROUPS[group] if name in motion.names]
+            if not members:
+                raise InputError(f"this bundle has no coordinates of the {group}; it has {', '.join(motion.names)}")
+            vector[members] = float(factors[group])
     for index, name in enumerate(motion.names):
         if name in factors:
             vector[index] = float(factors[name])
@@ -44,33 +57,52 @@ def motion_change(
     driver: torch.Tensor,
     reference: torch.Tensor | None = None,
     strength: torch.Tensor | float = 1.0,
+    bounded: bool = True,
 ) -> torch.Tensor:
     """Δq (B, k) that takes the source towards the driver.
 
-    Absolute: Δq = strength · (q_driver − q_source). Relative: Δq = strength · (q_driver − q_reference). Where the
-    source would then leave the trained range [−6, 6] the change is cut; a source outside by itself may stay there.
+    Absolute: Δq = strength · (q_driver − q_source). Relative: Δq = strength · (q_driver − q_reference).
 
     Args:
         source: (1, k) coordinates of the source.
         driver: (B, k) coordinates of the driver's frames.
         reference: (1, k) coordinates of the driver's reference frame, or None for absolute driving.
         strength: factor per coordinate, (k,).
+        bounded: cut the change with `within_range`; as `DirectionMatrix.is_bounded` says of the matrix that reads it.
     """
     change = strength * (driver - (source if reference is None else reference))
+    return within_range(source, change) if bounded else change
+
+
+def within_range(source: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    """Δq (B, k) cut to where the source (1, k) stays in the trained range [−6, 6]; one outside by itself may stay."""
     low, high = source.clamp(max=-Q_LIMIT), source.clamp(min=Q_LIMIT)
     return torch.minimum(torch.maximum(source + change, low), high) - source
 
 
-def edit_change(motion: MotionSpace, source: torch.Tensor, targets: Mapping[str, float]) -> torch.Tensor:
+def spelt_out(motion: MotionSpace, targets: Mapping[str, T]) -> dict[str, T]:
+    """Targets by coordinate, where short names such as smile and blink stand for the coordinates they mean."""
+    named: dict[str, T] = {}
+    for name, value in targets.items():
+        members = SHORT_NAMES.get(name, ()) if name not in motion.names else (name,)
+        named |= dict.fromkeys([member for member in members if member in motion.names] or [name], value)
+    return named
+
+
+def edit_change(
+    motion: MotionSpace, source: torch.Tensor, targets: Mapping[str, float], bounded: bool = True
+) -> torch.Tensor:
     """Δq (1, k) that takes named coordinates to absolute targets and leaves the others.
 
     Args:
         source: (1, k) coordinates of the source.
-        targets: coordinate name → degrees for yaw, pitch and roll, unit weight for expressions.
+        targets: coordinate or short name → degrees for yaw, pitch and roll, unit weight for expressions.
+        bounded: as in `motion_change`.
 
     Raises:
         InputError: unknown name, or a value that is not finite.
     """
+    targets = spelt_out(motion, targets)
     values = motion.denormalise(source).clone()
     for name, value in targets.items():
         if name not in motion.names:
@@ -79,4 +111,4 @@ def edit_change(motion: MotionSpace, source: torch.Tensor, targets: Mapping[str,
             raise InputError(f"{name} = {value} is not a number")
         values[:, motion.names.index(name)] = float(value)
     named = torch.tensor([name in targets for name in motion.names], device=source.device)
-    return torch.where(named, motion_change(source, motion.normalise(values)), 0.0)
+    return torch.where(named, motion_change(source, motion.normalise(values), bounded=bounded), 0.0)

@@ -47,7 +47,7 @@ def measure_face(tracker: Tracker, image: np.ndarray, face: Face | None) -> Face
         raise NoFaceError(f"there is no face number {face}; {describe_faces(boxes)}")
     areas = sorted((other.area for other in boxes), reverse=True)
     if face is None and len(areas) > 1 and areas[1] > RIVAL_AREA * areas[0]:
-        raise SeveralFacesError(f"{describe_faces(boxes)}; choose one: left, right or its number (--source-face)")
+        raise SeveralFacesError(f"{describe_faces(boxes)}; choose one: left, right, its number, or all (--source-face)")
     params = tracker.estimate([image], [box])
     if not bool(params.valid[0]):
         raise NoFaceError("a face was found in the picture but could not be measured")

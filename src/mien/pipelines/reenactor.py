@@ -33,6 +33,8 @@ from mien.pipelines.moving import (
     require_coordinates,
 )
 from mien.pipelines.streaming import Stream, StreamOptions, StreamSettings
+from mien.pipelines.timing import StageClock
+from mien.pipelines.watching import Watch
 from mien.tracking.protocol import Tracker
 
 SMALL_FACE_PX = 48  # side of the source's head region below which the user is warned
@@ -79,13 +81,23 @@ class Reenactor:
         """
         self.bundle.need_encoder()
         params = self.measure(image, face)
-        (crop,) = self._crops(params)
+        (crop,) = self.frame(params)
         region = crop.apply(image)
         coordinates = self._coordinates(params)
         code = invert(self.bundle, to_tensor(region).to(self.device), coordinates)
         return Identity(code, params, coordinates, crop, region, tuple(self._notices(crop, coordinates)))
 
-    def _crops(self, params: FaceParams) -> list[Crop]:
+    def identify_all(self, image: np.ndarray) -> tuple[Identity, ...]:
+        """Every person in a source picture, from left to right; see `identify`.
+
+        Raises:
+            NoFaceError, ImageError: as `measure`.
+        """
+        count = len(self.tracker.find(check_picture(image)))
+        return tuple(self.identify(image, face) for face in range(max(count, 1)))
+
+    def frame(self, params: FaceParams) -> list[Crop]:
+        """The bundle's crop around each of B faces."""
         frame, size = CROPS[self.bundle.crop], self.bundle.generator.config.resolution
         points, angles = params.landmarks.cpu().numpy(), params.angles.cpu().numpy()
         return [frame(p, a, size) for p, a in zip(points, angles, strict=True)]
@@ -143,12 +155,18 @@ class Reenactor:
         params: FaceParams,
         strength: Strength = 1.0,
         reference: FaceParams | None = None,
+        bounded: bool = True,
     ) -> torch.Tensor:
-        """Δq (B, k) that takes the source to each of B driver poses; see `motion_change`."""
+        """Δq (B, k) that takes the source to each of B driver poses; see `motion_change`.
+
+        Args:
+            bounded: False does not cut it at the trained range. Published directions never do.
+        """
         motion, source = self.bundle.motion, require_coordinates(self.bundle, identity.coordinates)
+        bounded = bounded and self.bundle.need_directions().is_bounded
         base = None if reference is None else motion.encode(reference.to("cpu"))
         driver = motion.encode(params.to("cpu"))
-        return motion_change(source, driver, base, strength_vector(motion, strength))
+        return motion_change(source, driver, base, strength_vector(motion, strength), bounded)
 
     def edit(self, identity: Identity, **coordinates: float) -> np.ndarray:
         """The source with named coordinates at absolute targets: degrees for angles, unit weights for expressions.
@@ -160,8 +178,9 @@ class Reenactor:
 
     def edit_change(self, identity: Identity, targets: Mapping[str, float]) -> torch.Tensor:
         """Δq (1, k) that takes named coordinates of the source to absolute targets; see `edit`."""
-        self.bundle.need_directions()
-        return edit_change(self.bundle.motion, require_coordinates(self.bundle, identity.coordinates), targets)
+        bounded = self.bundle.need_directions().is_bounded
+        source = require_coordinates(self.bundle, identity.coordinates)
+        return edit_change(self.bundle.motion, source, targets, bounded)
 
     @torch.no_grad()
     def render(self, identity: Identity, change: torch.Tensor) -> np.ndarray:
@@ -174,7 +193,12 @@ class Reenactor:
 
     @torch.no_grad()
     def swap(
-        self, identity: Identity, pictures: Sequence[np.ndarray], params: FaceParams, strength: Strength = 1.0
+        self,
+        identity: Identity,
+        pictures: Sequence[np.ndarray],
+        params: FaceParams,
+        strength: Strength = 1.0,
+        crops: Sequence[Crop] | None = None,
     ) -> np.ndarray:
         """Synthesise the source with StyleMask's share of the styles of each driver picture; uint8 (B, S, S, 3).
 
@@ -182,9 +206,10 @@ class Reenactor:
             pictures: B driver pictures; each is cropped and inverted like a source.
             params: the B faces in them.
             strength: one factor on the mix.
+            crops: where the faces are framed; None frames each by its own landmarks.
         """
-        crops = zip(self._crops(params), pictures, strict=True)
-        batch = to_tensor([crop.apply(picture) for crop, picture in crops]).to(self.device)
+        framed = zip(self.frame(params) if crops is None else crops, pictures, strict=True)
+        batch = to_tensor([crop.apply(picture) for crop, picture in framed]).to(self.device)
         target = invert(self.bundle, batch, self._coordinates(params))
         return to_uint8(self.bundle.generator.synthesis(mix_styles(self.bundle, identity.code, target, strength)))
 
@@ -233,19 +258,38 @@ class Reenactor:
             missing: what to show while the driver's face is lost: "hold" the last good result (before the first one:
                 the source itself) or the "source".
             batch: frames that are measured and synthesised together (8); 1 for the least delay.
-            reference: reference of relative driving; None takes the first frame with a face.
+            reference: reference of relative driving; None takes the first frame with a face. `neutral_face` finds the
+                most neutral one of a driver that can be read twice.
             method: as in `drive` (None).
+            smoothing: calms the driver's track by the frames' time stamps (`Smoothing()`); None takes it as measured.
+                Plain pictures count as 25 per second.
 
         Raises:
             InputError: settings that make no sense, or that the method does not have. While iterating: NoFaceError at
                 the end of a driver that never showed a face.
         """
+        settings = self.settings(**options)
+        if settings.method == "directions":
+            require_coordinates(self.bundle, identity.coordinates)
+        return Stream(self, identity, self.watch(frames, settings), settings)
+
+    def settings(self, **options: Unpack[StreamOptions]) -> StreamSettings:
+        """The keywords of `stream`, with the method chosen, after making sure that they make sense.
+
+        Raises:
+            InputError, BundleError: as `stream`.
+        """
         settings = StreamSettings(**options)
         settings = replace(settings, method=choose_method(self.bundle, settings.method))
         settings.check(self.bundle.motion)
-        if settings.method == "directions":
-            require_coordinates(self.bundle, identity.coordinates)
-        return Stream(self, identity, frames, settings)
+        return settings
+
+    def watch(
+        self, frames: Iterable[np.ndarray] | Iterable[Frame], settings: StreamSettings, clock: StageClock | None = None
+    ) -> Watch:
+        """Follow the driver's face as `stream` does; StyleMask needs no more than the landmarks."""
+        tracker = landmarker_of(self.tracker) if settings.method == "stylemask" else self.tracker
+        return Watch(tracker, frames, settings.face, settings.batch, settings.smoothing, clock)
 
 
 def load(

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
-import torch
 
+from mien.alignment.crop import Crop
 from mien.errors import InputError, NoFaceError
-from mien.face3d.motion import MotionSpace
+from mien.face3d.motion import Q_LIMIT, MotionSpace
 from mien.face3d.params import FaceParams
 from mien.media.reader import Frame
 from mien.pipelines.driving import Strength, strength_vector
-from mien.pipelines.faces import Face, FaceCounter, describe_faces
-from mien.pipelines.moving import Method, landmarker_of, single_strength
-from mien.pipelines.timing import StageClock
-from mien.tracking.follow import follow
+from mien.pipelines.faces import Face
+from mien.pipelines.moving import Method, single_strength
+from mien.pipelines.watching import Seen, Watch
+from mien.tracking import CropSmoother, Smoothing
 
 if TYPE_CHECKING:
     from mien.pipelines.identity import Identity
     from mien.pipelines.reenactor import Reenactor
 
 Missing = Literal["hold", "source"]
+NOTABLE_CUT = 0.05 * 2 * Q_LIMIT
+"""A movement counts as cut where a twentieth of a coordinate's range is missing."""
 
 
 class StreamOptions(TypedDict, total=False):
@@ -38,6 +39,7 @@ class StreamOptions(TypedDict, total=False):
     batch: int
     reference: FaceParams | None
     method: Method | None
+    smoothing: Smoothing | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class StreamSettings:
     batch: int = 8
     reference: FaceParams | None = None
     method: Method | None = None
+    smoothing: Smoothing | None = field(default_factory=Smoothing)
 
     def check(self, motion: MotionSpace) -> None:
         """Make sure that the settings make sense together.
@@ -78,19 +81,29 @@ class Driven:
         frame: what came in.
         image: uint8 (S, S, 3) result.
         found: False when the driver's face was not found and the result stands in for one.
+        is_source: True when the source itself stands in.
     """
 
     frame: Frame | np.ndarray
     image: np.ndarray
     found: bool
+    is_source: bool = False
 
 
 class Stream(Iterator[np.ndarray]):
     """A running reenactment: iterate it for the pictures, or `results()` for pictures with their frames.
 
+    Args:
+        model: draws the results.
+        identity: the source.
+        watch: the driver's face; the same frames may be handed to several streams.
+        settings: how the face moves the source.
+        seen: what the watch has seen, where several streams share it; the watch itself if it is not given.
+
     Attributes:
         num_frames: frames delivered so far.
         num_missing: those among them in which the driver's face was not found.
+        num_cut: those in which a movement was cut at the trained range.
         clock: seconds spent on decode, track and generate so far.
     """
 
@@ -98,17 +111,18 @@ class Stream(Iterator[np.ndarray]):
         self,
         model: Reenactor,
         identity: Identity,
-        frames: Iterable[np.ndarray] | Iterable[Frame],
+        watch: Watch,
         settings: StreamSettings,
+        seen: Iterable[Seen] | None = None,
     ) -> None:
         self.num_frames = 0
         self.num_missing = 0
-        self.clock = StageClock()
-        self._model, self._identity, self._settings = model, identity, settings
-        is_mixing = settings.method == "stylemask"
-        self._tracker = FaceCounter(landmarker_of(model.tracker) if is_mixing else model.tracker)
+        self.num_cut = 0
+        self.clock = watch.clock
+        self._model, self._identity, self._settings, self._watch = model, identity, settings, watch
         self._reference = settings.reference
-        self._results = self._run(frames)
+        self._crops = CropSmoother(settings.smoothing) if settings.smoothing is not None else None
+        self._results = self._run(iter(watch if seen is None else seen))
 
     def __next__(self) -> np.ndarray:
         return next(self._results).image
@@ -120,61 +134,50 @@ class Stream(Iterator[np.ndarray]):
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know about the driver so far, one sentence each."""
-        notices = []
-        if len(self._tracker.boxes) > 1:
-            chosen = f"the {self._settings.face} one" if isinstance(self._settings.face, str) else self._settings.face
-            notices.append(
-                f"the driver shows {describe_faces(self._tracker.boxes)}; following {chosen} (--driver-face)"
-            )
+        notices = list(self._watch.notices)
         if self.num_missing:
             shown = "the last good result" if self._settings.missing == "hold" else "the source"
             notices.append(f"no face in {self.num_missing} of {self.num_frames} driver frames; {shown} is shown there")
+        if self.num_cut:
+            limit = "movements were cut at the range that the bundle was trained on"
+            notices.append(f"in {self.num_cut} of {self.num_frames} driver frames {limit}")
         return tuple(notices)
 
-    def _run(self, frames: Iterable[np.ndarray] | Iterable[Frame]) -> Iterator[Driven]:
-        settings, clock = self._settings, self.clock
-        waiting: deque[Frame | np.ndarray] = deque()
-        pictures = _noting(clock.each("decode", frames), waiting)
-        tracked = clock.each("track", follow(self._tracker, pictures, settings.face, settings.batch))
+    def _run(self, seen: Iterator[Seen]) -> Iterator[Driven]:
         last: np.ndarray | None = None
-        while batch := list(islice(tracked, settings.batch)):
-            params = FaceParams.cat(batch)
-            with clock.stage("generate"):
-                images = self._generate(params, [_picture(frame) for frame in islice(waiting, len(batch))])
-            for found in params.valid.tolist():
-                image = next(images) if found else self._stand_in(last)
-                last = image if found else last
+        while batch := list(islice(seen, self._settings.batch)):
+            with self.clock.stage("generate"):
+                images = self._generate([one for one in batch if one.is_found])
+            for one in batch:
+                last = next(images) if one.is_found else last
+                is_source = last is None or not (one.is_found or self._settings.missing == "hold")
                 self.num_frames += 1
-                self.num_missing += not found
-                yield Driven(waiting.popleft(), image, found)
+                self.num_missing += not one.is_found
+                shown = self._identity.image if last is None or is_source else last
+                yield Driven(one.frame, shown, one.is_found, is_source)
         if self.num_frames and self.num_missing == self.num_frames:
-            raise NoFaceError(f"no face was found in any of the {self.num_frames} driver frames")
+            face = f"face number {self._watch.face}" if isinstance(self._watch.face, int) else "face"
+            raise NoFaceError(f"no {face} was found in any of the {self.num_frames} driver frames")
 
-    def _generate(self, params: FaceParams, pictures: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Results of the frames of a batch that have a face, and only of those."""
-        faces = torch.nonzero(params.valid)[:, 0]
-        good = params[faces]
-        if not len(good):
+    def _generate(self, seen: Sequence[Seen]) -> Iterator[np.ndarray]:
+        """Results of frames that have a face."""
+        if not seen:
             return iter(())
-        if self._settings.method == "stylemask":
-            seen = [pictures[i] for i in faces.tolist()]
-            return iter(self._model.swap(self._identity, seen, good, self._settings.strength))
-        if self._settings.relative and self._reference is None:
-            self._reference = good[0]
-        reference = self._reference if self._settings.relative else None
-        change = self._model.change(self._identity, good, self._settings.strength, reference)
+        settings, params = self._settings, FaceParams.cat([one.params for one in seen])
+        if settings.method == "stylemask":
+            pictures = [one.picture for one in seen]
+            return iter(self._model.swap(self._identity, pictures, params, settings.strength, self._framed(seen)))
+        if settings.relative and self._reference is None:
+            self._reference = params[0]
+        reference = self._reference if settings.relative else None
+        wanted = self._model.change(self._identity, params, settings.strength, reference, bounded=False)
+        change = self._model.change(self._identity, params, settings.strength, reference)
+        self.num_cut += int(((wanted - change).abs() > NOTABLE_CUT).any(1).sum())
         return iter(self._model.render(self._identity, change))
 
-    def _stand_in(self, last: np.ndarray | None) -> np.ndarray:
-        return self._identity.image if last is None or self._settings.missing == "source" else last
-
-
-def _noting(frames: Iterable[Frame | np.ndarray], waiting: deque[Frame | np.ndarray]) -> Iterator[np.ndarray]:
-    """The pictures of the frames; the frames themselves wait until their results are there."""
-    for frame in frames:
-        waiting.append(frame)
-        yield _picture(frame)
-
-
-def _picture(frame: Frame | np.ndarray) -> np.ndarray:
-    return frame.image if isinstance(frame, Frame) else frame
+    def _framed(self, seen: Sequence[Seen]) -> list[Crop] | None:
+        """Smoothed crops of the driver's frames; None leaves them to the landmarks of each."""
+        if self._crops is None:
+            return None
+        framed = [(self._model.frame(one.params)[0], one.time_s) for one in seen]
+        return [self._crops(crop, time_s) for crop, time_s in framed]

@@ -11,14 +11,19 @@ from mien.tracking.embedded import EmbeddedTracker, load_embedded, save_tracker,
 from mien.tracking.follow import choose_box, follow
 from mien.tracking.framing import box_from_landmarks
 from mien.tracking.protocol import Box, Tracker
+from mien.tracking.smoothing import CropSmoother, FaceSmoother, OneEuro, Smoothing
 
 __all__ = [
     "Box",
+    "CropSmoother",
     "DecaCode",
     "DecaNet",
     "DecaNetConfig",
     "DecaTracker",
     "EmbeddedTracker",
+    "FaceSmoother",
+    "OneEuro",
+    "Smoothing",
     "Tracker",
     "box_from_landmarks",
     "choose_box",

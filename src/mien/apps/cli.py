@@ -24,6 +24,7 @@ COMMANDS = {
     "track": "measure a face in every frame of a video",
     "render": "render people who do not exist: contact sheets and training sets",
     "train": "train a network from zero",
+    "evaluate": "measure bundles and other drivers against the truth",
     "bundle": "collect finished training runs into a bundle",
     "import": "make a bundle of weights that others published",
 }

@@ -1,0 +1,79 @@
+"""A bundle as the benchmark sees it: a driver of pictures and an editor of coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+
+from mien.benchmark.protocol import Framing
+from mien.errors import InputError, NoFaceError
+from mien.face3d.params import FaceParams
+from mien.pipelines.moving import Method, choose_method
+from mien.pipelines.reenactor import Reenactor
+
+
+class BundleDriver:
+    """Reenacts and edits with a loaded bundle: absolute driving, the largest face of source and driver.
+
+    Args:
+        model: the bundle.
+        name: as it stands in reports; None takes the bundle's.
+        method: as in `Reenactor.drive`.
+        batch: pictures that are synthesised together.
+    """
+
+    def __init__(self, model: Reenactor, name: str | None = None, method: Method | None = None, batch: int = 8) -> None:
+        self.model = model
+        self.name = model.bundle.name if name is None else name
+        self.framing = cast(Framing, model.bundle.crop)
+        self._method, self._batch = choose_method(model.bundle, method), batch
+
+    def reenact(self, source: np.ndarray, drivers: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        """See `mien.benchmark.protocol.Driver.reenact`; None where source or driver shows no face."""
+        try:
+            identity = self.model.identify(source, face="largest")
+        except NoFaceError:
+            return [None for _ in drivers]
+        results: list[np.ndarray | None] = [None] * len(drivers)
+        faces = [self._measured(picture) for picture in drivers]
+        found = [i for i, face in enumerate(faces) if face is not None]
+        if self._method == "stylemask":
+            for i in found:
+                results[i] = self.model.drive(identity, drivers[i], method="stylemask")
+            return results
+        for start in range(0, len(found), self._batch):
+            part = found[start : start + self._batch]
+            params = FaceParams.cat([face for i in part if (face := faces[i]) is not None])
+            pictures = self.model.render(identity, self.model.change(identity, params))
+            for i, picture in zip(part, pictures, strict=True):
+                results[i] = picture
+        return results
+
+    def _measured(self, picture: np.ndarray) -> FaceParams | None:
+        try:
+            return self.model.measure(picture)
+        except NoFaceError:
+            return None
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Coordinates of the bundle with their working ranges (`mien.benchmark.protocol.Editor`).
+
+        Raises:
+            InputError: the bundle's coordinates are not those that the benchmark's trackers read.
+        """
+        space = self.model.bundle.motion
+        if space.model != "arkit":
+            raise InputError(f"{self.name}: linearity is measured on ARKit coordinates, not on {space.model} ones")
+        return {name: (min(pair), max(pair)) for name, pair in zip(space.names, space.ranges.tolist(), strict=True)}
+
+    def edit(self, source: np.ndarray, coordinate: str, values: Sequence[float]) -> list[np.ndarray] | None:
+        """See `mien.benchmark.protocol.Editor.edit`."""
+        try:
+            identity = self.model.identify(source, face="largest")
+        except NoFaceError:
+            return None
+        changes = torch.cat([self.model.edit_change(identity, {coordinate: value}) for value in values])
+        return [picture for part in changes.split(self._batch) for picture in self.model.render(identity, part)]

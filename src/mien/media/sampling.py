@@ -47,16 +47,23 @@ def sample_video(
         stream = video_stream(container, info.path)
         for time_s, decoded in _frames_from(container, stream, info, wanted):
             while shown is not None and time_s > wanted + ROUNDING_S:
-                image = image if image.size else fitted(upright(shown, stream), info.size)
+                image = image if image.size else _picture(shown, stream, info)
                 yield image
                 if (wanted := next(times, None)) is None:
                     return
             shown, end, image = decoded, time_s + 1 / info.rate, np.empty(0, np.uint8)
         while shown is not None and wanted is not None and wanted < end:
-            yield fitted(upright(shown, stream), info.size)
+            yield _picture(shown, stream, info)
             wanted = next(times, None)
     if wanted is not None and not stop_at_end:
         raise MediaError(f"{info.path}: the video ends at {float(end):.2f} s, before {float(wanted):.2f} s")
+
+
+def _picture(decoded: VideoFrame, stream: VideoStream, info: VideoInfo) -> np.ndarray:
+    try:
+        return fitted(upright(decoded, stream), info.size)
+    except FFmpegError as error:
+        raise MediaError(f"{info.path}: a frame is damaged ({error.strerror})") from error
 
 
 def _frames_from(container: InputContainer, stream: VideoStream, info: VideoInfo, time_s: Fraction) -> Iterator[_Timed]:

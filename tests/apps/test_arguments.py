@@ -4,7 +4,16 @@ from fractions import Fraction
 
 import pytest
 
-from mien.apps.arguments import read_face, read_range, read_rate, read_strength
+from mien.apps.arguments import (
+    joined_strength,
+    read_driver_face,
+    read_face,
+    read_range,
+    read_rate,
+    read_reference,
+    read_source_face,
+    read_strength,
+)
 from mien.errors import InputError
 
 
@@ -15,11 +24,25 @@ def test_words_become_values():
     assert read_rate("30000/1001") == Fraction(30000, 1001) and read_rate("29.97") == Fraction(2997, 100)
 
 
+def test_faces_and_references():
+    assert read_source_face("all") == "all" and read_source_face("") is None and read_source_face("1") == 1
+    assert read_driver_face("matching") == "matching" and read_driver_face("left") == "left"
+    assert read_reference("neutral") == "neutral" and read_reference("12") == 12 and read_reference("a.png") == "a.png"
+
+
+def test_strengths_by_group_may_be_several_words():
+    words = ["--strength", "pose=1", "mouth=1.2", "yaw=0", "anna.jpg", "bob=1.mp4", "-o", "x=1"]
+    assert joined_strength(words) == ["--strength", "pose=1,mouth=1.2,yaw=0", "anna.jpg", "bob=1.mp4", "-o", "x=1"]
+    assert joined_strength(["a", "--strength", "0.5", "b=1"]) == ["a", "--strength", "0.5", "b=1"]
+
+
 @pytest.mark.parametrize(
     ("read", "word"),
     [
         (read_face, "middle"),
         (read_face, "-1"),
+        (read_source_face, "matching"),
+        (read_driver_face, "all"),
         (read_strength, "much"),
         (read_strength, "pose=a"),
         (read_strength, "pose"),

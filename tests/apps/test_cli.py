@@ -58,12 +58,33 @@ def test_reenact_passes_its_options_on(loaded, fakes, anna, bob, tmp_path, capsy
         "b",
         "--strength",
         "pose=0.5",
+        "mouth=1.2",
+        "--no-smooth",
+        "--reference",
+        "1",
     ]
     assert main(["reenact", anna, bob, "-o", str(tmp_path / "out.mp4"), *words]) == 0
     assert loaded[0][0] == ("b", "cpu", "embedded")
     shown = capsys.readouterr()
     assert "out.mp4: 4 frames, 1 without a face" in shown.out and "1 of 4" in shown.err
     assert read_video(tmp_path / "out.mp4").info.size == (fakes.SIZE, 2 * fakes.SIZE + 32)
+
+
+def test_reenact_pastes_everybody(loaded, fakes, bob, tmp_path, capsys):
+    write_image(tmp_path / "two.png", fakes.paint((10, 30), (75, 36), smile=0.2))
+    words = ["reenact", str(tmp_path / "two.png"), bob, "-o", str(tmp_path / "out.mp4"), "--source-face", "all"]
+    assert main(words) == 2 and "--paste" in capsys.readouterr().err
+    assert main([*words, "--paste"]) == 0
+    assert read_video(tmp_path / "out.mp4").info.size == (60, 120)
+
+
+def test_edit_shows_what_was_asked_and_what_was_measured(loaded, anna, tmp_path, capsys):
+    words = ["edit", anna, "--yaw", "-60:30", "--smile", "0:1", "-o", str(tmp_path / "o.png"), "--panels", "3"]
+    assert main(words) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "yaw" in line or "mouth_smile" in line]
+    assert len(rows) == 1 + 6 and "-60.0" in rows[1] and "cut to -45.0" in rows[1]
+    assert main([*words, "--grid"]) == 0 and "measured" in capsys.readouterr().out
+    assert main([*words, "--no-verify", "--paste"]) == 0 and "measured" not in capsys.readouterr().out
 
 
 def test_edit_takes_coordinates_in_degrees_and_weights(loaded, anna, tmp_path):

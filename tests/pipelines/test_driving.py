@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mien.errors import InputError
-from mien.face3d.motion import ARKIT_COORDINATES, arkit_motion_space
+from mien.face3d.motion import ARKIT_COORDINATES, arkit_motion_space, deca_motion_space
+from mien.face3d.ranges import published_ranges
 from mien.pipelines.driving import edit_change, motion_change, strength_vector
 
 MOTION = arkit_motion_space()
@@ -31,6 +32,13 @@ def test_the_source_never_leaves_the_trained_range():
     assert motion_change(_q(yaw=2), _q(yaw=2), _q(yaw=20))[0, YAW] == -8
 
 
+def test_published_matrices_are_not_cut():
+    change = motion_change(_q(yaw=2), _q(yaw=20), strength=2.0, bounded=False)
+    assert change[0, YAW] == 36
+    far = edit_change(MOTION, _q(), {"yaw": 90.0}, bounded=False)
+    assert MOTION.denormalise(far)[0, YAW] == pytest.approx(90)
+
+
 def test_a_source_outside_the_range_stays_where_it_is():
     outside = _q(yaw=7.5)
     assert torch.equal(motion_change(outside, outside), torch.zeros(1, len(MOTION)))
@@ -45,6 +53,23 @@ def test_strength_by_group_and_name():
     for wrong in ({"nose": 1.0}, -1.0, float("nan"), {"pose": 9.0}):
         with pytest.raises(InputError):
             strength_vector(MOTION, wrong)
+
+
+def test_groups_that_a_bundle_lacks_are_refused():
+    """A strength that would do nothing is a mistake."""
+    deca = deca_motion_space(published_ranges("voxceleb"))
+    assert strength_vector(deca, {"mouth": 0.5}).tolist() == [1, 1, 1, 0.5] + [1] * 11
+    with pytest.raises(InputError, match=r"no coordinates of the brows.*yaw.*expression_0"):
+        strength_vector(deca, {"brows": 0.5})
+
+
+def test_short_names_stand_for_coordinates():
+    assert torch.equal(
+        edit_change(MOTION, _q(), {"blink": 0.75, "smile": 1.0}),
+        edit_change(MOTION, _q(), {"blink_left": 0.75, "blink_right": 0.75, "mouth_smile": 1.0}),
+    )
+    with pytest.raises(InputError, match="unknown coordinate 'smile'"):
+        edit_change(deca_motion_space(published_ranges("voxceleb")), torch.zeros(1, 15), {"smile": 1.0})
 
 
 def test_edit_reaches_absolute_targets_in_natural_units():

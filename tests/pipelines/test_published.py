@@ -111,8 +111,7 @@ def test_directions_are_the_parts_called_one_by_one(model, voxceleb, samples):
     torch.testing.assert_close(identity.coordinates, q_source, rtol=1e-4, atol=1e-3)
 
     change = model.change(identity, model.measure(driver))
-    inside = (q_source.abs() <= 6) & (q_driver.abs() <= 6)
-    torch.testing.assert_close(change[inside], (q_driver - q_source)[inside], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(change, q_driver - q_source, rtol=1e-4, atol=1e-3)  # published directions do not clamp
     moved = matrix.shift(code, change)
     assert torch.equal(moved[:, 8:], code[:, 8:])
     expected = generator.synthesis(generator.w_mean + 0.7 * (moved - generator.w_mean))

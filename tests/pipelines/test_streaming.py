@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from mien.errors import NoFaceError
+from mien.media.reader import Frame
+from mien.tracking import Smoothing
 
 
 @pytest.fixture
@@ -86,3 +90,39 @@ def test_stages_are_timed(model, fakes, identity):
     stream = model.stream(identity, _frames(fakes, [0.5] * 4))
     list(stream)
     assert set(stream.clock.seconds) == {"decode", "track", "generate"}
+
+
+def test_the_track_is_smoothed_by_real_times(model, fakes, identity):
+    """The same smiles shown further apart are smoothed less; without smoothing they are what was measured."""
+    smiles = [0.2, 0.2, 0.2, 0.35, 0.2]
+    images = _frames(fakes, smiles)
+
+    def driven(step: int, **options) -> np.ndarray:
+        frames = [Frame(image, i * step, Fraction(1, 100)) for i, image in enumerate(images)]
+        return np.stack(list(model.stream(identity, frames, **options))).astype(int)
+
+    raw = driven(4, smoothing=None)
+    quick, slow = driven(4), driven(200)
+    assert np.abs(slow - raw).max() <= 1
+    strong = Smoothing(expression_cutoff_hz=0.1, expression_beta=0.0)
+    calm = driven(4, smoothing=strong)
+    assert np.abs(calm[3] - calm[2]).sum() < np.abs(quick[3] - quick[2]).sum() < np.abs(raw[3] - raw[2]).sum()
+
+
+def test_movements_cut_at_the_trained_range_are_told(model, fakes, identity):
+    frames = _frames(fakes, [0.3, 0.9, 1.0])
+    stream = model.stream(identity, frames, strength=3.0, smoothing=None)
+    list(stream)
+    assert stream.num_cut == 2 and any("2 of 3" in notice and "trained" in notice for notice in stream.notices)
+    free = dataclasses.replace(model.bundle.directions.config, bounded=False)
+    model.bundle.directions.config = free
+    stream = model.stream(identity, frames, strength=3.0, smoothing=None)
+    assert list(stream) and stream.num_cut == 0 and not stream.notices
+
+
+def test_stand_ins_say_what_they_are(model, fakes, identity):
+    frames = _frames(fakes, [None, 1.0, None])
+    kinds = [(one.found, one.is_source) for one in model.stream(identity, frames).results()]
+    assert kinds == [(False, True), (True, False), (False, False)]
+    kinds = [(one.found, one.is_source) for one in model.stream(identity, frames, missing="source").results()]
+    assert kinds == [(False, True), (True, False), (False, True)]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mien.errors import ImageError, MediaError, NoFaceError, OutputError, SeveralFacesError
+from mien.errors import ImageError, InputError, MediaError, NoFaceError, OutputError, SeveralFacesError
 from mien.images import read_image, write_image
 from mien.media import read_video
 from mien.pipelines import VideoOptions, reenact_video
@@ -79,6 +80,45 @@ def test_folder_driver_gives_a_video_or_a_folder(model, fakes, source, out, tmp_
     assert np.abs(read_image(out / "pictures" / "frame_000011.png").astype(int) - last).max() <= 1
     with pytest.raises(OutputError, match="exists already"):
         reenact_video(model, source, tmp_path / "frames", out / "pictures", options)
+
+
+def _relative(model, source, driver, out, **options) -> list[np.ndarray]:
+    reenact_video(model, source, driver, out / "p", VideoOptions(relative=True, smoothing=None, **options))
+    pictures = [read_image(path).astype(int) for path in sorted((out / "p").iterdir())]
+    shutil.rmtree(out / "p")
+    return pictures
+
+
+def test_relative_driving_starts_from_the_reference(model, fakes, source, out, tmp_path):
+    """Where the driver shows its reference, the result shows the source: the most neutral frame unless named."""
+    driver = fakes.write_driver(tmp_path / "smiling.mp4", [None, 0.6, 0.05, 0.9])
+    write_image(tmp_path / "rest.png", fakes.paint((40, 32), smile=0.9))
+    still = model.edit(model.identify(read_image(source))).astype(int)
+    for reference, at_rest in (("neutral", 2), ("first", 1), (3, 3), (str(tmp_path / "rest.png"), 3)):
+        pictures = _relative(model, source, driver, out, reference=reference)
+        distance = [np.abs(picture - still).max() for picture in pictures[1:]]
+        assert np.argmin(distance) + 1 == at_rest and min(distance) <= 2 and sorted(distance)[1] > 3
+
+
+def test_the_search_for_the_reference_is_shown_and_timed(model, source, driver, out):
+    calls = []
+    options = VideoOptions(relative=True)
+    report = reenact_video(model, source, driver, out / "o.mp4", options, lambda *done: calls.append(done))
+    assert calls == [(n, 5) for n in range(1, 6)] * 2 and report.seconds["reference"] > 0
+
+
+def test_references_that_are_not_there(model, fakes, source, driver, out, tmp_path):
+    write_image(tmp_path / "bob.png", fakes.paint((20, 40), smile=1.0))
+    cases = [
+        (driver, "o.mp4", 5, InputError, "no frame 5; its 5 frames"),
+        (driver, "o.mp4", 2, NoFaceError, "frame 2"),
+        (driver, "o.mp4", "missing.png", ImageError, "no such picture"),
+        (tmp_path / "bob.png", "o.png", "neutral", InputError, "--reference"),
+    ]
+    for moves, name, reference, error, message in cases:
+        with pytest.raises(error, match=message):
+            reenact_video(model, source, moves, out / name, VideoOptions(relative=True, reference=reference))
+    assert _names(out) == []
 
 
 class _Failing:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -21,6 +23,36 @@ def read_face(text: str) -> str | int:
     if text.isdecimal():
         return int(text)
     raise InputError(f"a face is left, right, largest or its number from the left (0, 1, …), not {text!r}")
+
+
+def read_source_face(text: str) -> str | int | None:
+    """Like `read_face`, "all" for everybody, and None for nothing: the only prominent face."""
+    return text or None if text in ("", "all") else read_face(text)
+
+
+def read_driver_face(text: str) -> str | int:
+    """Like `read_face`, or "matching": for each source face its own."""
+    return text if text == "matching" else read_face(text)
+
+
+def read_reference(text: str) -> str | int:
+    """ "neutral", "first", the number of a frame counted from 0, or the path of a picture."""
+    return int(text) if text.isdecimal() else text
+
+
+STRENGTH_PART = re.compile(r"[a-z_0-9]+=[^=\s]+")
+
+
+def joined_strength(words: Sequence[str]) -> list[str]:
+    """The words with those after --strength made one: "pose=1 mouth=1.2" becomes "pose=1,mouth=1.2"."""
+    joined: list[str] = []
+    for word in words:
+        is_part = STRENGTH_PART.fullmatch(word) and len(joined) > 1 and joined[-2] == "--strength"
+        if is_part and "=" in joined[-1]:
+            joined[-1] += f",{word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def read_strength(text: str) -> float | dict[str, float]:

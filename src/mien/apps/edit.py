@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from mien.apps.arguments import Output, Tracker, read_face, read_range, read_rate
-from mien.apps.screen import progress_bar, say, warn
+from mien.apps.screen import progress_bar, say, show_table, warn
 from mien.errors import InputError
+
+if TYPE_CHECKING:
+    from mien.pipelines import Reading
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Put the person of a photo into another pose or expression.
 
-    A single value gives a picture; a range START:END gives a video, or a strip if the output is a picture. Angles are
-    degrees: positive yaw turns to the image's right, positive pitch looks up, positive roll tilts clockwise. All others
-    are weights, 0 to 1, or -1 to 1 for those with a direction; for bundles that read DECA's parameters (mien import),
-    jaw_open is in radians and expressions in sigmas.
+    A single value gives a picture; a range START:END gives a video, or a strip if the output is a picture. The tracker
+    reads the result, and what it measured is shown beside what was asked. Angles are degrees: positive yaw turns to the
+    image's right, positive pitch looks up, positive roll tilts clockwise. All others are weights, 0 to 1, or -1 to 1
+    for those with a direction; for bundles that read DECA's parameters (mien import), jaw_open is in radians and
+    expressions in sigmas.
     """
 
     photo: tyro.conf.Positional[str]
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
+    grid: bool = False
+    """All combinations of two ranges as one picture."""
+    paste: bool = False
+    """Put the result back into the whole photo."""
+    verify: bool = True
+    """Read the result with the tracker."""
     tune: bool = False
     """Tune the generator to the photo first: 200 steps, a better likeness, slow without a GPU."""
     source_face: str = ""
@@ -34,7 +44,7 @@ class Arguments:
     frames: int = 50
     """Pictures of a range as a video."""
     panels: int = 7
-    """Pictures of a range as a strip."""
+    """Pictures of a range as a strip, or along each side of a grid."""
     rate: str = "25"
     """Frames per second of a range as a video."""
     device: str = "auto"
@@ -61,13 +71,15 @@ def _with_coordinates(names: Sequence[str], units: Sequence[str]) -> type:
 
 
 def _coordinates(words: Sequence[str]) -> tuple[str, ...]:
-    """The coordinates of the bundle that is named, or of the default one."""
+    """The coordinates of the bundle that is named, or of the default one, and the short names that they have."""
     from mien.checkpoints.bundle import read_coordinates
+    from mien.pipelines.driving import SHORT_NAMES
 
     joined = [part for word in words for part in word.split("=", 1)]
     place = joined.index("--bundle") + 1 if "--bundle" in joined else len(joined)
     names = read_coordinates(joined[place] if place < len(joined) else Arguments.bundle)
-    return tuple(name for name in names if name not in Arguments.__dataclass_fields__)
+    short = tuple(name for name, members in SHORT_NAMES.items() if set(members) <= set(names))
+    return tuple(name for name in (*names, *short) if name not in Arguments.__dataclass_fields__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -94,9 +106,28 @@ def run(words: Sequence[str]) -> None:
         num_panels=given.panels,
         rate=rate,
         tune=TuningConfig() if given.tune else None,
+        grid=given.grid,
+        paste=given.paste,
+        verify=given.verify,
     )
     model = load(given.bundle, given.device, given.tracker)
     with progress_bar("tune") as update:
-        notices = edit_photo(model, given.photo, given.output, targets, options, update)
-    warn(notices)
+        report = edit_photo(model, given.photo, given.output, targets, options, update)
+    warn(report.notices)
     say(f"{given.output}: {', '.join(f'{name} {texts[name]}' for name in targets)}")
+    if report.readings:
+        columns = ("picture", "coordinate", "asked", "measured", "")
+        show_table(
+            f"measured by the tracker ({given.tracker})", columns, [_row(reading) for reading in report.readings]
+        )
+
+
+def _row(reading: Reading) -> tuple[str, ...]:
+    """A line of the table: pictures counted from 1, degrees with one decimal, weights with two."""
+    from mien.face3d.motion import ANGLE_NAMES
+
+    form = ".1f" if reading.name in ANGLE_NAMES else ".2f"
+    asked, given = format(reading.asked, form), format(reading.given, form)
+    measured = "no face" if reading.measured is None else format(reading.measured, form)
+    note = "" if asked == given else f"cut to {given}, the trained range"
+    return str(reading.picture + 1), reading.name, asked, measured, note

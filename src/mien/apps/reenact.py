@@ -9,7 +9,16 @@ from typing import Literal
 
 import tyro
 
-from mien.apps.arguments import Output, Tracker, read_face, read_rate, read_strength
+from mien.apps.arguments import (
+    Output,
+    Tracker,
+    joined_strength,
+    read_driver_face,
+    read_rate,
+    read_reference,
+    read_source_face,
+    read_strength,
+)
 from mien.apps.screen import progress_bar, say, warn
 
 
@@ -30,17 +39,24 @@ class Arguments:
     method: Literal["auto", "directions", "stylemask"] = "auto"
     """How motion becomes a new code; auto: what the bundle has, directions where it has both."""
     relative: bool = False
-    """Apply the driver's change since its first frame instead of its pose itself."""
+    """Apply the driver's change since its reference frame instead of its pose itself."""
+    reference: str = "neutral"
+    """Reference of --relative: neutral (the most neutral frame), first, a frame's number (0, 1, ...), or a picture."""
+    paste: bool = False
+    """Put the result back into the whole source picture."""
     grid: bool = False
     """Show source, driver and result side by side."""
     strength: str = "1.0"
-    """Factor on the motion, or by group: pose=0.5,mouth=1.2 (pose, mouth, brows, eyes, or a coordinate)."""
+    """Factor on the motion, or by group: pose=0.5 mouth=1.2 (pose, mouth, brows, eyes, or a coordinate)."""
+    smooth: bool = True
+    """Calm the driver's track (One-Euro filter)."""
     tune: bool = False
     """Tune the generator to the source first: 200 steps, a better likeness, slow without a GPU."""
     source_face: str = ""
-    """Which face of the source: left, right, largest or its number from the left (0, 1, ...)."""
+    """Which face of the source: left, right, largest or its number from the left (0, 1, ...); all, with --paste."""
     driver_face: str = "largest"
-    """Which face of the driver to follow: left, right, largest or its number from the left."""
+    """Which face of the driver to follow: left, right, largest or its number from the left; matching, with --paste:
+    for each source face its own."""
     missing: Literal["hold", "source"] = "hold"
     """While the driver's face is lost: hold the last result, or show the source."""
     rate: str = ""
@@ -57,16 +73,21 @@ class Arguments:
 
 def run(words: Sequence[str]) -> None:
     """Parse the words after `mien reenact` and do it."""
-    given = tyro.cli(Arguments, args=words, prog="mien reenact", config=(tyro.conf.FlagCreatePairsOff,))
-    strength, driver_face = read_strength(given.strength), read_face(given.driver_face)
-    source_face = read_face(given.source_face) if given.source_face else None
+    config = (tyro.conf.FlagCreatePairsOff,)
+    given = tyro.cli(Arguments, args=joined_strength(words), prog="mien reenact", config=config)
+    strength, driver_face = read_strength(given.strength), read_driver_face(given.driver_face)
+    source_face = read_source_face(given.source_face)
     rate = read_rate(given.rate) if given.rate else None
 
     from mien.inversion import TuningConfig
     from mien.pipelines import VideoOptions, load, reenact_video
+    from mien.tracking import Smoothing
 
     options = VideoOptions(
         relative=given.relative,
+        reference=read_reference(given.reference),
+        smoothing=Smoothing() if given.smooth else None,
+        paste=given.paste,
         strength=strength,
         grid=given.grid,
         source_face=source_face,

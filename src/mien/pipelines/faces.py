@@ -61,7 +61,7 @@ def describe_faces(boxes: Sequence[Box]) -> str:
         f"{number} at ({box.centre[0]:.0f}, {box.centre[1]:.0f}) {box.side:.0f} px"
         for number, box in enumerate(ordered)
     ]
-    return f"{len(places)} faces, from the left: {', '.join(places)}"
+    return f"{len(places)} face{'s' * (len(places) > 1)}, from the left: {', '.join(places)}"
 
 
 class FaceCounter:

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from mien.errors import BundleError, ImageError, InputError
+from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.tracking import Box, EmbeddedTracker, load_tracker, save_tracker, tracker_from_state, tracker_to_state
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.embedded import merged
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
-from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import torch
 
 from mien.alignment.crop import Crop
 from mien.errors import BundleError
+from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import FaceParams
 from mien.geometry import apply_affine
 from mien.images import to_tensor
@@ -23,7 +24,6 @@ from mien.tracking.framing import box_from_landmarks, crop_matrix, turned_angles
 from mien.tracking.layers import folded
 from mien.tracking.protocol import Box, checked_picture, merge_boxes
 from mien.tracking.regressor import FaceReading, FaceRegressor, RegressorConfig
-from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 
 FIND_SIDES_PX = (256, 128)
 FIND_FINE_SIDE_PX = 448

@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import FaceParams
 from mien.tracking.protocol import Box, Tracker
-from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 
 LOOKS = (
     *((scale, 0.0, 0.0) for scale in (0.85, 0.95, 1.05, 1.2)),

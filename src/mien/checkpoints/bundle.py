@@ -60,6 +60,24 @@ def _roots() -> list[Path]:
     return [package, *(Path(part) for part in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if part)]
 
 
+def read_encoder(name_or_path: str | os.PathLike[str]) -> tuple[str, str]:
+    """What kind of crop a bundle reads, and a name for what makes its codes, from its header alone.
+
+    Returns:
+        The kind of crop; the bundle's name and the sums of its encoder and directions.
+
+    Raises:
+        BundleError: not found, or its header is damaged.
+    """
+    folder = find_bundle(name_or_path)
+    try:
+        header = _read_header(folder)
+        sums = [str(part["sha256"])[:8] for name, part in header["parts"].items() if name in ("encoder", "directions")]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{folder}: malformed {HEADER} ({error!r})") from error
+    return header["crop"], " ".join([str(header["name"]), *sums])
+
+
 def read_coordinates(name_or_path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The names of a bundle's coordinates, from its header alone.
 

@@ -21,12 +21,20 @@ BUMPS = ((slice(36, 42), 14.0, 0.035), (slice(42, 48), 14.0, 0.035), (slice(48, 
 no eyeball region, yet its lid is what must be drawn."""
 
 
+class RegionMaps(Protocol):
+    """What gives (B, R, R) numbers of regions for B picture numbers: an array, or something that draws them."""
+
+    def __getitem__(self, index: np.ndarray, /) -> np.ndarray: ...
+
+
 class LabelledHeads(Protocol):
-    """Pictures with exact parameters, grouped into scenes (`mien.synth.dataset.RenderedHeads` is one)."""
+    """Pictures with parameters, grouped into scenes: `mien.synth.dataset.RenderedHeads`, where they are exact, or
+    `mien.data.heads.VideoHeads`, where they are measured."""
 
     scene: np.ndarray
-    regions: np.ndarray
 
+    @property
+    def regions(self) -> RegionMaps: ...
     def __len__(self) -> int: ...
     def images(self, index: np.ndarray) -> np.ndarray: ...
     def params(self, index: np.ndarray) -> FaceParams: ...

@@ -20,9 +20,10 @@ class Finder:
     """A tracker that sees one face, always the same, in every bright picture."""
 
     def find(self, image):
-        return [Box(40, 40, 100, 100, 0.9)] if image.mean() > 60 else []
+        return [Box(40, 40, 100, 100, 0.9), Box(0, 0, 9, 9, 0.8)] if image.mean() > 60 else []
 
     def estimate(self, images, boxes):
+        assert len(images) == len(boxes) == 1
         points = torch.from_numpy(FACE)[None]
         return FaceParams(torch.zeros(1, 3), torch.zeros(1, 51), points, torch.ones(1, dtype=torch.bool), torch.ones(1))
 

@@ -64,13 +64,17 @@ def test_directions_in_w_stay_alike_in_all_rows(recipe, run_config):
     assert not torch.allclose(rows[0], mean, atol=1e-4), "it trains"
 
 
-def test_rows_are_kept_added_and_left_out(recipe, trained):
+def test_rows_are_kept_added_and_left_out(recipe, run_config, trained):
     generator = load_generator(trained["generator"])
     stored = load_weights(trained["generator"], "directions")["linear.weight"].unflatten(0, (-1, 16))
     assert len(stored) == 8
     for rows in (3, 8):
         weight = load_matrix(recipe("synthetic", rows=rows), generator, 26).linear.weight.detach()
         assert torch.equal(weight.unflatten(0, (rows, 16)), stored[:rows])
+    short = direction.train(recipe("synthetic", rows=3), run_config("short", 1)).config.out
+    longer = load_matrix(recipe("synthetic", rows=6, start=short), generator, 26).linear.weight.detach()
+    assert torch.equal(longer[: 3 * 16], load_weights(short, "directions")["linear.weight"])
+    assert not longer[3 * 16 :].any(), "rows that the start lacks do not move yet"
     with pytest.raises(TrainingError, match="9 rows"):
         load_matrix(recipe("synthetic", rows=9), generator, 26)
     with pytest.raises(TrainingError, match="do not fit"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import tyro
 
@@ -16,10 +17,17 @@ from mien.apps.screen import progress_bar, say, show_table, warn
 from mien.errors import InputError
 
 if TYPE_CHECKING:
-    from mien.benchmark import Report
+    from mien.benchmark import HeadsConfig, Instruments, Report, VideoProtocol
+
+Given = TypeVar("Given", bound="Common")
+FAST_SOURCES = 3
 
 PROTOCOLS = {
     "heads": "rendered people, judged against the true picture and the true parameters",
+    "self": "real videos: the first frame of each, driven by all its frames",
+    "cross": "real videos: the first frame of one person, driven by another",
+    "large-pose": "real videos: frames that are turned far from the first",
+    "linearity": "single coordinates swept over their range: slope, correlation, cross-talk, identity",
 }
 
 
@@ -62,6 +70,40 @@ class Heads(Common):
     """Also write a page for a user study (needs two drivers), and beside it the key that tells who made what."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Videos(Common):
+    """Reenact real videos and compare with what a tracker reads off the driver.
+
+    The folder holds one folder for each person (person/video/chunk.mp4 or frames), as VoxCeleb does. In `self` and
+    `large-pose` the driver's frames are the true pictures; in `cross` there are none.
+    """
+
+    videos: tyro.conf.Positional[Path]
+    """Folder of videos."""
+    frames: int = 64
+    """Frames of each video at most; --fast takes 8. 0 takes all."""
+    cross_pairs: int = 35
+    """Pairs of the protocol cross; --fast takes 4."""
+    size: int = 256
+    """Side at which everything is measured, in pixels."""
+    seed: int = 0
+    """Of the draw of pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linearity(Common):
+    """Sweep each coordinate of rendered sources over its working range and read all coordinates off the results."""
+
+    sources: int = 20
+    """How many people; --fast takes 3."""
+    steps: int = 9
+    """Values over the range."""
+    size: int = 256
+    """Side of the sources in pixels."""
+    cache: Path = Path("mien-benchmark")
+    """Folder in which rendered people are kept for the next run."""
+
+
 def run(words: Sequence[str]) -> None:
     """Parse the words after `mien evaluate` and do it."""
     if not words or words[0] in ("-h", "--help"):
@@ -77,7 +119,7 @@ def run(words: Sequence[str]) -> None:
 
 
 def _heads(words: Sequence[str]) -> None:
-    given = tyro.cli(Heads, args=list(words), prog="mien evaluate heads", config=(tyro.conf.FlagCreatePairsOff,))
+    given = _parsed(Heads, "heads", words)
 
     from mien.benchmark import CopyDriver, CopySource, HeadsConfig, heads_report, measure_heads, render_pairs
     from mien.benchmark.heads import FAST_PAIRS
@@ -86,18 +128,67 @@ def _heads(words: Sequence[str]) -> None:
     config = HeadsConfig(seed=given.seed, size=given.size, pairs=FAST_PAIRS if given.fast else given.pairs)
     instruments = build_instruments(given.instruments)
     drivers = [*build_drivers(given.bundle, given.driver, given.device), CopySource(), CopyDriver()]
-    folder = given.cache / f"heads-{config.version}-{config.seed}-{config.size}"
     with progress_bar("render pairs") as update:
-        pairs = render_pairs(config, folder, update)
+        pairs = render_pairs(config, _heads_folder(given.cache, config), update)
     with progress_bar("measure") as update:
         measured = measure_heads(drivers, pairs, instruments, update)
     about = {
         "protocol": f"heads, version {config.version}, seed {config.seed}, {config.pairs} pairs, {config.size} px",
         "pictures sha256": pairs.sha256(),
-        "reid-0095": "face-reidentification-retail-0095 (Intel)",
         "framing of results": ", ".join(f"{driver.name}: {driver.framing}" for driver in drivers),
     }
-    _finish(given, heads_report(measured, pairs, instruments, about | _versions()))
+    _finish(given, heads_report(measured, pairs, instruments, about | _instrument_names(instruments) | _versions()))
+
+
+def _videos(protocol: VideoProtocol, words: Sequence[str]) -> None:
+    given = _parsed(Videos, protocol, words)
+
+    from mien.benchmark import CopySource, VideoSettings, find_clips, measure_videos, videos_report
+
+    _check_outputs(given)
+    frames = 8 if given.fast else given.frames or None
+    pairs = 4 if given.fast else given.cross_pairs
+    settings = VideoSettings(frames=frames, cross_pairs=pairs, size=given.size, seed=given.seed)
+    clips = find_clips(given.videos)
+    instruments = build_instruments(given.instruments)
+    drivers = [*build_drivers(given.bundle, given.driver, given.device), CopySource()]
+    with progress_bar("measure") as update:
+        measured = measure_videos(protocol, drivers, clips, instruments, settings, update)
+    words = (
+        f"{protocol}, {len(clips)} videos, up to {frames or 'all'} frames of each, {given.size} px, seed {given.seed}"
+    )
+    about = {"protocol": words, **_instrument_names(instruments), **_versions()}
+    _finish(given, videos_report(measured, protocol, instruments, about))
+
+
+def _linearity(words: Sequence[str]) -> None:
+    given = _parsed(Linearity, "linearity", words)
+
+    from mien.benchmark import Editor, HeadsConfig, linearity_report, render_pairs, sweep_sources
+
+    _check_outputs(given)
+    config = HeadsConfig(size=given.size, pairs=FAST_SOURCES if given.fast else given.sources)
+    (editor,) = build_drivers(given.bundle, given.driver, given.device)[:1]
+    if given.driver or not isinstance(editor, Editor):
+        raise InputError("linearity measures one bundle; name it with --bundle")
+    instruments = build_instruments(given.instruments)
+    with progress_bar("render people") as update:
+        pairs = render_pairs(config, _heads_folder(given.cache, config), update)
+    with progress_bar("sweep") as update:
+        straight_first = sorted(pairs, key=lambda pair: float(pair.source_face.angles.abs().sum()))
+        sources = [pair.source for pair in straight_first]
+        sweeps, shown = sweep_sources(editor, sources, instruments, given.steps, update)
+    about = {"protocol": f"linearity, {len(pairs)} sources of heads {config.version}, {given.steps} steps"}
+    about |= {"bundle": editor.name, **_instrument_names(instruments), **_versions()}
+    _finish(given, linearity_report(sweeps, shown, instruments, editor.ranges(), about))
+
+
+def _parsed(arguments: type[Given], name: str, words: Sequence[str]) -> Given:
+    return tyro.cli(arguments, args=list(words), prog=f"mien evaluate {name}", config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def _heads_folder(cache: Path, config: HeadsConfig) -> Path:
+    return cache / f"heads-{config.version}-{config.seed}-{config.size}"
 
 
 def _check_outputs(given: Common, **more: Path | None) -> None:
@@ -108,6 +199,16 @@ def _check_outputs(given: Common, **more: Path | None) -> None:
     for path, suffix in places.values():
         if path is not None:
             check_output(path, (suffix,))
+
+
+def _instrument_names(instruments: Instruments) -> dict[str, str]:
+    long_names = {"reid-0095": "reid-0095 (face-reidentification-retail-0095, Intel)"}
+    return {
+        "trackers that measure": ", ".join(judge.name for judge in instruments.judges),
+        "identity networks": ", ".join(long_names.get(name, name) for name in instruments.identities) or "none",
+        "perceptual distances": ", ".join(instruments.distances) or "none",
+        "absent": "; ".join(instruments.absent) or "nothing",
+    }
 
 
 def _versions() -> dict[str, str]:
@@ -132,4 +233,10 @@ def _finish(given: Common, report: Report) -> None:
     say(", ".join(str(path) for path in (given.json, given.html) if path is not None) or report.title)
 
 
-_RUNS = {"heads": _heads}
+_RUNS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "heads": _heads,
+    "self": partial(_videos, "self"),
+    "cross": partial(_videos, "cross"),
+    "large-pose": partial(_videos, "large-pose"),
+    "linearity": _linearity,
+}

@@ -16,6 +16,7 @@ from mien.errors import InputError, MissingDataError, MissingExtraError
 
 if TYPE_CHECKING:
     from mien.benchmark import Driver, Instruments
+    from mien.benchmark.instruments import Distance
 
 JudgeName = Literal["embedded", "mediapipe"]
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")]
@@ -49,7 +50,8 @@ def build_instruments(options: InstrumentOptions) -> Instruments:
 
     absent: list[str] = []
     judges = _judges(options, absent)
-    identities, distances = _identities(options, absent), {SUBSTITUTE: structural_distance}
+    identities = _identities(options, absent)
+    distances: dict[str, Distance] = {SUBSTITUTE: structural_distance}
     if options.identity is not None:
         from mien.benchmark.recognition import identity_net_distance, identity_net_embed
         from mien.training.parts import load_identity

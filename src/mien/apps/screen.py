@@ -21,7 +21,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     """A table on standard output: the first column to the left, numbers to the right; never narrower than its cells."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+        table.add_column(name.replace(", ", ",\n"), justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,9 @@ class HeadPairs:
 
     def __len__(self) -> int:
         return self.config.pairs
+
+    def __iter__(self) -> Iterator[HeadPair]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> HeadPair:
         if not 0 <= index < len(self):

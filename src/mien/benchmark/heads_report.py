@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.benchmark.heads import HeadPair
+from mien.benchmark.heads import HeadPair, HeadPairs
 from mien.benchmark.heads_scoring import TRUTH, Measured
 from mien.benchmark.instruments import Instruments
 from mien.benchmark.plots import dots, points
@@ -30,7 +30,7 @@ _MOTION = (
 
 def heads_report(
     measured: Measured,
-    pairs: Sequence[HeadPair],
+    pairs: HeadPairs | Sequence[HeadPair],
     instruments: Instruments,
     about: dict[str, str],
     num_pictures: int = 8,
@@ -38,7 +38,7 @@ def heads_report(
     """Everything that a run of `heads` has to say.
 
     Args:
-        about: what was measured and with what; the instruments are added.
+        about: what was measured and with what.
         num_pictures: pairs that are shown, besides the best and the worst.
     """
     means = means_of(measured.records)
@@ -48,15 +48,9 @@ def heads_report(
     figures = [*_intervals(means, groups, instruments), *_turns(measured, pairs, instruments)]
     coordinates = [coordinate_table(means, judge.name) for judge in instruments.judges]
     galleries = _galleries(measured, pairs, instruments, num_pictures)
-    named = {
-        "trackers that measure": ", ".join(judge.name for judge in instruments.judges),
-        "identity networks": ", ".join(instruments.identities) or "none",
-        "perceptual distances": ", ".join(instruments.distances) or "none",
-        "absent": "; ".join(instruments.absent) or "nothing",
-    }
     return Report(
         title="Rendered heads: results against the true picture",
-        about=about | named,
+        about=about,
         parts=[tables[0], *galleries, *figures, *tables[1:], *coordinates],
         data={"means": as_json(means), "pairs": [_pair_data(measured, pair) for pair in pairs]},
     )
@@ -195,7 +189,7 @@ def _intervals(means: Means, groups: Sequence[str], instruments: Instruments) ->
     return figures
 
 
-def _turns(measured: Measured, pairs: Sequence[HeadPair], instruments: Instruments) -> list[Figure]:
+def _turns(measured: Measured, pairs: HeadPairs | Sequence[HeadPair], instruments: Instruments) -> list[Figure]:
     """Angle error against the turn between source and driver."""
     turns = {str(pair.index): pair.turn_deg for pair in pairs}
     score = f"angle/{instruments.judges[0].name}"
@@ -209,7 +203,9 @@ def _turns(measured: Measured, pairs: Sequence[HeadPair], instruments: Instrumen
     return [Figure(title=title, svg=points(series, *axes), note=note)]
 
 
-def _galleries(measured: Measured, pairs: Sequence[HeadPair], instruments: Instruments, count: int) -> list[Gallery]:
+def _galleries(
+    measured: Measured, pairs: HeadPairs | Sequence[HeadPair], instruments: Instruments, count: int
+) -> list[Gallery]:
     drivers = [name for name in dict.fromkeys(record.driver for record in measured.records) if name not in REFERENCES]
     columns = ("source", "driver", "true picture", *drivers)
     galleries = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.benchmark.heads import HeadPair
+from mien.benchmark.heads import HeadPair, HeadPairs
 from mien.benchmark.instruments import (
     Instruments,
     Look,
@@ -39,7 +39,7 @@ class Measured:
 
 def measure_heads(
     drivers: Sequence[Driver],
-    pairs: Sequence[HeadPair],
+    pairs: HeadPairs | Sequence[HeadPair],
     instruments: Instruments,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Measured:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,9 @@ Embed = Callable[[np.ndarray, FaceParams], torch.Tensor]
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Perceptual distance: images (B, 3, S, S) in [−1, 1] twice → (B,)."""
+
+Features = Callable[[torch.Tensor], torch.Tensor]
+"""Frozen network of a Fréchet distance: pictures (B, 3, S, S), or clips (B, T, 3, S, S), in [−1, 1] → (B, D)."""
 
 SUBSTITUTE = "1 − MS-SSIM"
 GAZE = ("gaze_x", "gaze_y")
@@ -81,6 +84,8 @@ class Instruments:
         judges: trackers, at least one; the first says where the face is that identity networks look at.
         identities: identity networks by name.
         distances: perceptual distances by name.
+        frame_features: networks of Fréchet distances between frames (FID) by name.
+        clip_features: networks of Fréchet distances between clips (FVD) by name.
         absent: what could not measure for want of weights, one sentence each.
         space: coordinates and ranges in which expression errors are counted.
     """
@@ -88,6 +93,8 @@ class Instruments:
     judges: tuple[Judge, ...]
     identities: Mapping[str, Embed] = field(default_factory=dict)
     distances: Mapping[str, Distance] = field(default_factory=lambda: {SUBSTITUTE: structural_distance})
+    frame_features: Mapping[str, Features] = field(default_factory=dict)
+    clip_features: Mapping[str, Features] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     space: MotionSpace = field(default_factory=arkit_motion_space)
 
@@ -164,14 +171,4 @@ def landmark_scores(result: Look, wanted: Mapping[str, torch.Tensor]) -> Scores:
         f"nme/{name}": float(landmark_errors(result.faces[name].landmarks, points))
         for name, points in wanted.items()
         if bool(result.faces[name].valid[0])
-    }
-
-
-def names_of(instruments: Instruments) -> dict[str, Sequence[str]]:
-    """What measured, for reports."""
-    return {
-        "trackers": [judge.name for judge in instruments.judges],
-        "identity networks": list(instruments.identities),
-        "perceptual distances": list(instruments.distances),
-        "absent": list(instruments.absent),
     }

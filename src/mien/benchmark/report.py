@@ -55,7 +55,7 @@ class Gallery:
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, Sequence[np.ndarray | None]]]
     note: str = ""
-    side_px: int = 128
+    side_px: int = 176
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,8 @@ section { background: #fff; border: 1px solid var(--rule); border-radius: 8px; p
 .scroll { overflow-x: auto; } p { color: var(--soft); margin: 4px 0 10px; max-width: 90ch; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 5px 11px; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child { text-align: left; }
+th { color: var(--soft); font-weight: 600; white-space: normal; max-width: 8.5em; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; }
 td.win { color: var(--win); font-weight: 700; } tr.reference td { color: var(--soft); font-style: italic; }
 .gallery td, .gallery th { padding: 4px; text-align: center; border: 0; white-space: normal; }
 .gallery td:first-child { text-align: left; font-size: 12px; color: var(--soft); max-width: 120px; }

@@ -28,7 +28,7 @@ class BundleDriver:
     def __init__(self, model: Reenactor, name: str | None = None, method: Method | None = None, batch: int = 8) -> None:
         self.model = model
         self.name = model.bundle.name if name is None else name
-        self.framing = cast(Framing, model.bundle.crop)
+        self.framing: Framing = cast(Framing, model.bundle.crop)
         self._method, self._batch = choose_method(model.bundle, method), batch
 
     def reenact(self, source: np.ndarray, drivers: Sequence[np.ndarray]) -> list[np.ndarray | None]:

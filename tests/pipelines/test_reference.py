@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 import torch
 
 from mien.errors import InputError, NoFaceError
 from mien.face3d.motion import arkit_motion_space, deca_motion_space
-from mien.face3d.params import FaceParams
+from mien.face3d.params import ARKIT_NAMES, FaceParams
 from mien.face3d.ranges import published_ranges
 from mien.pipelines.reference import distance_from_neutral, neutral_face, numbered_face
-from mien.pipelines.watching import Watch
+from mien.pipelines.watching import Seen, Watch
 
 MOTION = arkit_motion_space()
 
@@ -40,6 +43,21 @@ def test_the_most_neutral_frame_is_found_among_those_with_a_face(fakes):
     assert _smile(neutral_face(_watch(fakes, [0.9, None, 0.3, 0.1, 0.6]), MOTION)) == pytest.approx(0.1, abs=0.01)
     with pytest.raises(NoFaceError, match="any of the 2"):
         neutral_face(_watch(fakes, [None, None]), MOTION)
+
+
+def test_open_eyes_go_before_a_smaller_distance():
+    """A driver who smiles throughout, and least while blinking."""
+    faces = FaceParams.invalid(3)
+    faces.valid[:] = True
+    blink, smile = (
+        [ARKIT_NAMES.index(f"{name}{side}") for side in ("Left", "Right")] for name in ("eyeBlink", "mouthSmile")
+    )
+    faces.expression[:, smile] = torch.tensor([[0.95], [0.9], [0.1]])
+    faces.expression[2, blink] = 0.6
+    seen = [Seen(np.zeros((4, 4, 3), np.uint8), faces[i], Fraction(i)) for i in range(3)]
+    assert distance_from_neutral(MOTION, faces).argmin() == 2
+    assert _smile(neutral_face(seen, MOTION)) == pytest.approx(0.9)
+    assert _smile(neutral_face(seen[2:], MOTION)) == pytest.approx(0.1), "better than nothing"
 
 
 def test_a_frame_by_its_number(fakes):

@@ -11,6 +11,9 @@ from mien.face3d.motion import MotionSpace
 from mien.face3d.params import FaceParams
 from mien.pipelines.watching import Seen
 
+CLOSED = 0.3
+"""Weight of a lid's blink from which an eye does not count as open."""
+
 
 def distance_from_neutral(motion: MotionSpace, params: FaceParams) -> torch.Tensor:
     """|q − q_neutral| (B,) of B faces; neutral is the head straight ahead with every coefficient at zero.
@@ -21,17 +24,29 @@ def distance_from_neutral(motion: MotionSpace, params: FaceParams) -> torch.Tens
     return (motion.encode(params.to("cpu")) - neutral).norm(dim=1)
 
 
+def is_blinking(motion: MotionSpace, params: FaceParams) -> bool:
+    """Whether the lids of one face are closed by more than CLOSED; False where the motion space has no lids."""
+    lids = [motion.index(name) for name in ("blink_left", "blink_right") if name in motion.names]
+    return bool((motion.read(params.to("cpu"))[0, lids] > CLOSED).any())
+
+
 def neutral_face(watch: Iterable[Seen], motion: MotionSpace) -> FaceParams:
     """The face of a driver's most neutral frame, length 1; reads the driver to its end, in constant memory.
+
+    A frame with open eyes goes before one with closed eyes, whatever their distances: somebody who smiles throughout is
+    least far from neutral in a blink, and with that as the reference no blink would arrive.
 
     Raises:
         NoFaceError: no frame shows a face.
     """
-    best, least, count = None, float("inf"), 0
+    best, least, count = None, (True, float("inf")), 0
     for seen in watch:
         count += 1
-        if seen.is_found and (distance := float(distance_from_neutral(motion, seen.params))) < least:
-            best, least = seen.params, distance
+        if not seen.is_found:
+            continue
+        rank = is_blinking(motion, seen.params), float(distance_from_neutral(motion, seen.params))
+        if best is None or rank < least:
+            best, least = seen.params, rank
     if best is None:
         raise NoFaceError(f"no face was found in any of the {count} driver frames")
     return best

@@ -65,7 +65,7 @@ def test_everybody_in_a_photo_is_found_from_left_to_right(model, photo, fakes):
 def test_matching_gives_each_person_a_face(model, fakes, photo, batch):
     pictures = [_two(fakes, 0.9, 0.1), _two(fakes, 0.4, 0.6), _two(fakes, 0.0, 1.0)]
     stream, images = _run(model, photo, pictures, face=MATCHING, batch=batch)
-    assert stream.num_frames == 3 and stream.num_missing == 0
+    assert stream.num_frames == 3 and stream.num_missing == 0 and stream.notices == ()
     for picture, image in zip(pictures, images, strict=True):
         crops = [person.crop for person in model.identify_all(photo)]
         expected = _expected(model, photo, [(picture, 0), (picture, 1)])

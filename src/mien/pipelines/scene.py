@@ -66,6 +66,7 @@ class SceneStream:
         if references is not None:
             each = [replace(own, reference=found) for own, found in zip(each, references, strict=True)]
         watches = [cast[0][0].watch(part, own, self.clock) for part, own in zip(tee(frames, len(each)), each)]
+        self._watches = watches
         seen = watches if len(watches) == len(cast) else tee(watches[0], len(cast))
         people = zip(cast, cycle(watches), cycle(each), seen)
         self._streams = [Stream(*person, watch, own, part) for person, watch, own, part in people]
@@ -73,7 +74,9 @@ class SceneStream:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know about the driver so far, one sentence each."""
-        return tuple(dict.fromkeys(notice for stream in self._streams for notice in stream.notices))
+        told = [notice for stream in self._streams for notice in stream.notices]
+        several = {notice for watch in self._watches for notice in watch.notices} if len(self._watches) > 1 else set()
+        return tuple(notice for notice in dict.fromkeys(told) if notice not in several)
 
     def results(self) -> Iterator[Driven]:
         """Full pictures uint8 (H, W, 3) with the frames they belong to, in order."""

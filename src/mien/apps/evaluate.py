@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,16 +19,18 @@ from mien.apps.screen import progress_bar, say, show_table, warn
 from mien.errors import InputError
 
 if TYPE_CHECKING:
-    from mien.benchmark import HeadsConfig, Instruments, Report, VideoProtocol
+    from mien.benchmark import HeadPairs, HeadsConfig, Instruments, Measured, Report, VideoProtocol
 
 Given = TypeVar("Given", bound="Common")
 FAST_SOURCES = 3
+STUDY_PAIRS = 24
 
 PROTOCOLS = {
     "heads": "rendered people, judged against the true picture and the true parameters",
     "self": "real videos: the first frame of each, driven by all its frames",
     "cross": "real videos: the first frame of one person, driven by another",
     "large-pose": "real videos: frames that are turned far from the first",
+    "tally": "count the answers to a user study (mien evaluate heads --study)",
     "linearity": "single coordinates swept over their range: slope, correlation, cross-talk, identity",
 }
 
@@ -67,7 +71,7 @@ class Heads(Common):
     cache: Path = Path("mien-benchmark")
     """Folder in which rendered pairs are kept for the next run."""
     study: Path | None = None
-    """Also write a page for a user study (needs two drivers), and beside it the key that tells who made what."""
+    """Also write a page for a user study of the first 24 pairs, and beside it the key that tells who made what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,16 @@ class Videos(Common):
     """Side at which everything is measured, in pixels."""
     seed: int = 0
     """Of the draw of pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Count what people chose in a user study."""
+
+    key: tyro.conf.Positional[Path]
+    """The study's key (.key.json)."""
+    answers: tyro.conf.Positional[tuple[Path, ...]]
+    """Files that participants saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +139,8 @@ def _heads(words: Sequence[str]) -> None:
     from mien.benchmark.heads import FAST_PAIRS
 
     _check_outputs(given, study=given.study)
+    if given.study is not None and not given.driver:
+        raise InputError("a study compares two drivers; name the second with --driver")
     config = HeadsConfig(seed=given.seed, size=given.size, pairs=FAST_PAIRS if given.fast else given.pairs)
     instruments = build_instruments(given.instruments)
     drivers = [*build_drivers(given.bundle, given.driver, given.device), CopySource(), CopyDriver()]
@@ -132,12 +148,43 @@ def _heads(words: Sequence[str]) -> None:
         pairs = render_pairs(config, _heads_folder(given.cache, config), update)
     with progress_bar("measure") as update:
         measured = measure_heads(drivers, pairs, instruments, update)
+    if given.study is not None:
+        _write_study(given.study, measured, pairs)
     about = {
         "protocol": f"heads, version {config.version}, seed {config.seed}, {config.pairs} pairs, {config.size} px",
         "pictures sha256": pairs.sha256(),
         "framing of results": ", ".join(f"{driver.name}: {driver.framing}" for driver in drivers),
     }
     _finish(given, heads_report(measured, pairs, instruments, about | _instrument_names(instruments) | _versions()))
+
+
+def _write_study(place: Path, measured: Measured, pairs: HeadPairs) -> None:
+    """The page of a study and, beside it, its key; results of the bundles only, not of copies."""
+    from mien.benchmark.heads_report import REFERENCES
+    from mien.benchmark.report import write_text
+    from mien.benchmark.study import Trial, make_study
+
+    trials = []
+    for pair in islice(pairs, STUDY_PAIRS):
+        made = {name: picture for (name, index), picture in measured.results.items() if index == pair.index}
+        results = {name: picture for name, picture in made.items() if name not in REFERENCES}
+        context = {"person": pair.source, "driver": pair.driver}
+        trials.append(Trial(label=str(pair.index), context=context, results=results))
+    study = make_study(trials, f"mien: {place.stem}")
+    write_text(place, study.html)
+    write_text(place.with_suffix(".key.json"), json.dumps(study.key, indent=1) + "\n")
+
+
+def _tally(words: Sequence[str]) -> None:
+    given = tyro.cli(Tally, args=list(words), prog="mien evaluate tally")
+
+    from mien.benchmark.study import read_answers, tally, tally_table
+
+    key = read_answers(given.key)
+    if "trials" not in key:
+        raise InputError(f"{given.key}: these are answers; name the key of the study first")
+    table = tally_table(tally(key, [read_answers(path) for path in given.answers]))
+    show_table(table.title, table.columns, table.rows)
 
 
 def _videos(protocol: VideoProtocol, words: Sequence[str]) -> None:
@@ -239,4 +286,5 @@ _RUNS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "cross": partial(_videos, "cross"),
     "large-pose": partial(_videos, "large-pose"),
     "linearity": _linearity,
+    "tally": _tally,
 }

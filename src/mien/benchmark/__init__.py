@@ -16,6 +16,7 @@ from mien.benchmark.linearity_report import linearity_report
 from mien.benchmark.protocol import CopyDriver, CopySource, Driver, Editor, Framing
 from mien.benchmark.records import Mean, Record, means_of, paired_differences
 from mien.benchmark.report import Report, page, write_json
+from mien.benchmark.study import Study, Trial, make_study, tally
 from mien.benchmark.videos import MeasuredVideos, VideoProtocol, VideoSettings, measure_videos
 from mien.benchmark.videos_report import videos_report
 
@@ -38,7 +39,9 @@ __all__ = [
     "Report",
     "SUBSTITUTE",
     "TRUTH",
+    "Study",
     "Sweep",
+    "Trial",
     "VideoProtocol",
     "VideoSettings",
     "cross_talk",
@@ -54,7 +57,9 @@ __all__ = [
     "readable_coordinates",
     "render_pairs",
     "structural_distance",
+    "make_study",
     "sweep_sources",
+    "tally",
     "measure_videos",
     "videos_report",
     "write_json",

@@ -51,6 +51,13 @@ def test_the_mask_is_smooth_symmetric_and_reaches_both_ends():
     assert soft_mask(64, 0.1).sum() > mask.sum() > soft_mask(64, 0.9).sum()
 
 
+def test_fine_patterns_turn_grey_where_the_crop_shrinks(picture):
+    crop = square_crop(np.array([90.0, 75.0]), 32, 300)
+    board = np.indices((300, 300)).sum(0) % 2 * np.uint8(255)
+    full = paste(picture, np.repeat(board[..., None], 3, 2), crop)
+    assert np.abs(full[65:85, 80:100].astype(int) - 127).max() < 6
+
+
 @pytest.mark.parametrize("centre", [(-10.0, 20.0), (195.0, 158.0), (-500.0, -500.0), (100.0, -39.0)])
 def test_crops_may_leave_the_picture(picture, centre):
     crop = square_crop(np.array(centre), 40, 32)

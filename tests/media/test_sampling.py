@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mien.errors import MediaError
+from mien.media import sampling
 from mien.media.sampling import frames_at, sample_video
 
 RATE = Fraction(30)
@@ -66,13 +67,20 @@ def test_the_end(numbered):
     assert list(sample_video(path, [])) == []
 
 
-def test_far_pictures_are_reached_without_converting_the_others(numbered, monkeypatch):
-    from mien.media import sampling
+@pytest.mark.parametrize("offset", [0, 45])
+def test_far_pictures_are_reached_without_the_others(numbered, monkeypatch, offset):
+    converted, decoded = [], []
+    convert, timed = sampling.upright, sampling._timed
 
-    converted = []
-    original = sampling.upright
-    monkeypatch.setattr(sampling, "upright", lambda *given: converted.append(1) or original(*given))
-    assert numbers(sample_video(numbered(), [Fraction(95, 30)])) == [95] and len(converted) == 1
+    def counted(*given):
+        for item in timed(*given):
+            decoded.append(1)
+            yield item
+
+    monkeypatch.setattr(sampling, "upright", lambda *given: converted.append(1) or convert(*given))
+    monkeypatch.setattr(sampling, "_timed", counted)
+    assert numbers(sample_video(numbered(offset=offset), [Fraction(95, 30)])) == [95]
+    assert len(converted) == 1 and len(decoded) <= 12, "one group of pictures"
 
 
 def test_damage_is_told(numbered, tmp_path):

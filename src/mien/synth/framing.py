@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from mien.alignment.crop import head_crop
 from mien.synth.deformation import rotation_matrix
-from mien.synth.scenery import Scene
+from mien.synth.scenery import Camera
 
 PIVOT_CM = np.array([0.0, -6.0, -1.5])
 """The point of the neck about which heads turn."""
@@ -20,6 +20,15 @@ BODY_SHARE = np.array([0.22, 0.12, 0.15])
 _FOCAL_PX = 1000.0
 _NEAR_CM, _FAR_CM = 28.0, 50.0
 _HIDDEN_CM = 0.45
+
+
+class Placed(Protocol):
+    """What framing needs to know of a scene: its camera, and the radians by which the shoulders turn away from it."""
+
+    @property
+    def camera(self) -> Camera: ...
+    @property
+    def body_yaw(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def _project(points: np.ndarray, distance: float) -> np.ndarray:
     return _FOCAL_PX * points[:, :2] * (1, -1) / (distance - points[:, 2])[:, None]
 
 
-def crop_framing(scene: Scene, landmarks_cm: np.ndarray, angles: np.ndarray, size: int) -> Framing:
+def crop_framing(scene: Placed, landmarks_cm: np.ndarray, angles: np.ndarray, size: int) -> Framing:
     """The framing whose picture is the `head` crop of the given landmarks.
 
     Args:
@@ -82,7 +91,7 @@ def crop_framing(scene: Scene, landmarks_cm: np.ndarray, angles: np.ndarray, siz
     return Framing(offset, float(crop.matrix[0, 0]), crop.matrix[:, 2])
 
 
-def view_head(scene: Scene, landmarks_cm: np.ndarray, angles: np.ndarray, framing: Framing, size: int) -> View:
+def view_head(scene: Placed, landmarks_cm: np.ndarray, angles: np.ndarray, framing: Framing, size: int) -> View:
     """Pose a head and project its landmarks.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -60,6 +61,9 @@ class Stage:
 
     Attributes:
         arrays: drawable parts of the head by name.
+        programs: shader programs by name.
+        moving: buffer of positions, normals and occlusion.
+        target, colour, depth: framebuffer that is drawn to, and its two textures.
         paint, paint_regions: textures of the face.
 
     Args:
@@ -71,24 +75,24 @@ class Stage:
 
     def __init__(self, context: Any, head: HeadMesh, side: int, paint_side: int) -> None:
         self.context, self._head, self._side = context, head, side
-        self._programs = {n: context.program(vertex_shader=v, fragment_shader=f) for n, (v, f) in _PROGRAMS.items()}
-        self._moving = context.buffer(reserve=len(head.rest) * 8 * 4, dynamic=True)
+        self.programs = {n: context.program(vertex_shader=v, fragment_shader=f) for n, (v, f) in _PROGRAMS.items()}
+        self.moving = context.buffer(reserve=len(head.rest) * 8 * 4, dynamic=True)
         self._margin = context.buffer(reserve=len(head.rest) * 4, dynamic=True)
-        self.arrays = self._make_arrays()
+        self._make_arrays()
         self.paint = context.texture((paint_side, paint_side), 4)
         self.paint_regions = context.texture((paint_side, paint_side), 1)
         self.paint_regions.filter = (context.NEAREST, context.NEAREST)
-        self._colour = context.texture((side, side), 4)
-        self._depth = context.depth_texture((side, side))
-        self._target = context.framebuffer([self._colour], self._depth)
+        self.colour = context.texture((side, side), 4)
+        self.depth = context.depth_texture((side, side))
+        self.target = context.framebuffer([self.colour], self.depth)
 
-    def _make_arrays(self) -> dict[str, Any]:
+    def _make_arrays(self) -> None:
         head, context = self._head, self.context
         neck = np.clip((head.rest[:, 1] + 15.0) / 7.0, 0, 1)
         share = (neck * neck * (3 - 2 * neck))[:, None]
         static = context.buffer(np.concatenate([head.rest, head.uv, share], 1).astype("f4").tobytes())
-        layout = [
-            (self._moving, "3f 3f 2f", "in_position", "in_normal", "in_occlusion"),
+        self._layout = [
+            (self.moving, "3f 3f 2f", "in_position", "in_normal", "in_occlusion"),
             (static, "3f 2f 1f", "in_rest", "in_uv", "in_neck"),
             (self._margin, "1f", "in_hair"),
         ]
@@ -102,12 +106,22 @@ class Stage:
             "lash": ("lash", part[LASHES]),
             "fur": ("fur", scalp_triangles(head.rest, np.concatenate([part[FACE], part[NECK]]))),
         }  # fmt: skip
-        return {
-            name: context.vertex_array(
-                self._programs[program], layout, context.buffer(triangles.astype("i4").tobytes()), skip_errors=True
-            )
-            for name, (program, triangles) in parts.items()
-        }
+        self.arrays: dict[str, Any] = {}
+        for name, (program, triangles) in parts.items():
+            self.add_array(name, program, triangles)
+
+    def add_array(self, name: str, program: str, triangles: np.ndarray, extra: Sequence[tuple[Any, ...]] = ()) -> None:
+        """Add a drawable part of the head.
+
+        Args:
+            name: what to call it in `arrays`.
+            program: key of `programs`.
+            triangles: (T, 3) vertex numbers.
+            extra: buffers of further vertex attributes, as moderngl takes them.
+        """
+        index = self.context.buffer(triangles.astype("i4").tobytes())
+        content = [*self._layout, *extra]
+        self.arrays[name] = self.context.vertex_array(self.programs[program], content, index, skip_errors=True)
 
     def strand_array(
         self, program: str, vertices: np.ndarray, triangles: np.ndarray, uv: np.ndarray, shares: np.ndarray
@@ -126,7 +140,7 @@ class Stage:
         buffer = self.context.buffer(packed.tobytes())
         index = self.context.buffer(triangles.astype("i4").tobytes())
         layout = [(buffer, "3f 3f 3f 2f 1f 1f", *_STRAND_LAYOUT)]
-        array = self.context.vertex_array(self._programs[program], layout, index, skip_errors=True)
+        array = self.context.vertex_array(self.programs[program], layout, index, skip_errors=True)
         return array, buffer, index
 
     def unwrap(self) -> np.ndarray:
@@ -154,7 +168,7 @@ class Stage:
         for name, value in values.items():
             array = np.asarray(value, np.float32)
             data = (array.T if array.shape == (3, 3) else array).tobytes()
-            for program in self._programs.values():
+            for program in self.programs.values():
                 if name in program:
                     program[name].write(data)
 
@@ -165,18 +179,18 @@ class Stage:
         self._margin.write(margin)
         self.paint.use(0)
         self.paint_regions.use(1)
-        self._programs["face"]["paint"].value = 0
-        self._programs["face"]["regions"].value = 1
+        self.programs["face"]["paint"].value = 0
+        self.programs["face"]["regions"].value = 1
 
     def begin(self, moving: np.ndarray) -> None:
         """Upload positions, normals and occlusion (V, 8) and clear the target."""
-        self._moving.write(moving)
-        self._target.use()
+        self.moving.write(moving)
+        self.target.use()
         self.context.enable_only(self.context.DEPTH_TEST)
         self.context.front_face = "cw"  # rows run downwards, which mirrors triangles
-        self._target.clear()
+        self.target.clear()
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """What was drawn: (S, S, 4) uint8 colour and region code, (S, S) float32 depth."""
-        colour = np.frombuffer(self._colour.read(), np.uint8).reshape(self._side, self._side, 4)
-        return colour, np.frombuffer(self._depth.read(), np.float32).reshape(self._side, self._side)
+        colour = np.frombuffer(self.colour.read(), np.uint8).reshape(self._side, self._side, 4)
+        return colour, np.frombuffer(self.depth.read(), np.float32).reshape(self._side, self._side)

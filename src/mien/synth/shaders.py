@@ -5,7 +5,7 @@ Alpha carries the region code of the pixel (x / 255); nothing is blended, thin t
 
 from __future__ import annotations
 
-_VIEW = """
+VIEW = """
 uniform mat3 head_rotation, body_rotation;
 uniform vec3 pivot, offset;
 uniform vec4 frame;          // normalised device position = frame.xy * (x, -y) / depth + frame.zw
@@ -48,7 +48,7 @@ float strand_lobe(vec3 t, vec3 l, vec3 v, float power) {
 
 SURFACE_VERTEX = (
     "#version 330\n"
-    + _VIEW
+    + VIEW
     + """
 in vec3 in_position, in_normal, in_rest;
 in vec2 in_occlusion, in_uv;
@@ -199,7 +199,7 @@ void main() {
 
 FUR_VERTEX = (
     "#version 330\n"
-    + _VIEW
+    + VIEW
     + """
 in vec3 in_position, in_normal, in_rest;
 in vec2 in_occlusion;
@@ -257,7 +257,7 @@ void main() {
 
 HAIR_VERTEX = (
     "#version 330\n"
-    + _VIEW
+    + VIEW
     + """
 in vec3 in_position, in_normal, in_tangent;
 in vec2 in_uv;

@@ -24,11 +24,16 @@ from rich.progress import track
 from mien.errors import InputError, OutputError
 from mien.face3d.params import FaceParams
 from mien.synth.motion import random_angles, random_expression
-from mien.synth.renderer import HeadRenderer
+from mien.synth.people_pack import PeoplePack
+from mien.synth.photo_renderer import PhotoRenderer
+from mien.synth.photo_scene import random_photo_scene
+from mien.synth.renderer import Frame, HeadRenderer
 from mien.synth.scenery import random_scene
 
 VERSION = 2
 SPLITS = ("train", "heldout")
+PHOTO_REACH = 0.75
+"""Photographed heads turn less far: beyond 35 degrees their hidden sides show."""
 _LABELS = ("angles", "expression", "landmarks", "visibility", "person", "scene", "identity")
 _SEED_STRIDE = 1_000_003
 _FRAME_FIELDS = ("image", "regions", "angles", "expression", "landmarks", "visibility")
@@ -49,6 +54,8 @@ class DatasetConfig:
         jitter: spread of a random shift (share of the side) and scale of the framing.
         processes: processes that render.
         scenes_per_shard: scenes between two checkpoints.
+        people: pack of photographed people (`mien fit`) that scenes are made of; none: drawn people only.
+        photo_share: share of the scenes that show photographed people, if there is a pack.
     """
 
     num_scenes: int = 5000
@@ -60,11 +67,16 @@ class DatasetConfig:
     jitter: float = 0.0
     processes: int = 2
     scenes_per_shard: int = 25
+    people: str | None = None
+    photo_share: float = 0.8
 
     def content(self) -> dict[str, Any]:
         """What decides the pixels, as it is stored."""
-        hidden = ("processes", "scenes_per_shard")
-        return {"version": VERSION} | {k: v for k, v in asdict(self).items() if k not in hidden}
+        hidden = ("processes", "scenes_per_shard", "people", "photo_share")
+        content = {"version": VERSION} | {k: v for k, v in asdict(self).items() if k not in hidden}
+        if self.people is None:
+            return content
+        return content | {"people": PeoplePack(self.people).signature(), "photo_share": self.photo_share}
 
 
 def person_seed(config: DatasetConfig, scene: int) -> int:
@@ -75,30 +87,74 @@ def person_seed(config: DatasetConfig, scene: int) -> int:
 def frame_motion(config: DatasetConfig, scene: int, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Angles (3,), expression (51,) and framing jitter (3,) of a frame."""
     rng = np.random.default_rng([person_seed(config, scene), frame, 0xF4A3E])
-    return random_angles(rng), random_expression(rng), rng.normal(0, 1, 3) * config.jitter
+    reach = PHOTO_REACH if is_photographed(config, scene) else 1.0
+    return reach * random_angles(rng), random_expression(rng), rng.normal(0, 1, 3) * config.jitter
+
+
+def is_photographed(config: DatasetConfig, scene: int) -> bool:
+    """Whether a scene shows a photographed person."""
+    if config.people is None:
+        return False
+    return bool(np.random.default_rng([person_seed(config, scene), 0xF070]).random() < config.photo_share)
 
 
 _Job = tuple[DatasetConfig, int, int, str]
-_worker: dict[str, HeadRenderer] = {}
 
 
-def _start_worker(size: int, supersample: int) -> None:
+class SceneRenderer:
+    """Renders the scenes of a dataset, drawn and photographed; owns OpenGL contexts of this thread and process.
+
+    Args:
+        config: the dataset.
+    """
+
+    def __init__(self, config: DatasetConfig) -> None:
+        self._config = config
+        self._pack = PeoplePack(config.people) if config.people else None
+        self._numbers = self._pack.numbers(held_out=config.split == "heldout") if self._pack else []
+        if self._pack is not None and not self._numbers:
+            raise InputError(f"{config.people} holds nobody of the split {config.split!r}.")
+        self._drawn = HeadRenderer(config.size, config.supersample)
+        self._photographed = PhotoRenderer(config.size, config.supersample) if self._pack else None
+
+    def __enter__(self) -> SceneRenderer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._drawn.close()
+        if self._photographed is not None:
+            self._photographed.close()
+
+    def render(self, scene: int) -> tuple[np.ndarray, list[Frame]]:
+        """Identity (100,) and frames of a scene."""
+        config = self._config
+        seed = person_seed(config, scene)
+        motions = [frame_motion(config, scene, j) for j in range(config.frames_per_scene)]
+        curves = [np.stack(part) for part in zip(*motions, strict=True)]
+        if self._pack is not None and self._photographed is not None and is_photographed(config, scene):
+            place = random_photo_scene(self._pack, self._numbers, seed, config.size)
+            return place.identity, self._photographed.render(place, *curves)
+        drawn = random_scene(seed, seed, config.size)
+        return drawn.person.identity, self._drawn.render(drawn, *curves)
+
+
+_worker: dict[str, SceneRenderer] = {}
+
+
+def _start_worker(config: DatasetConfig) -> None:
     os.environ["LP_NUM_THREADS"] = "0"  # software OpenGL: one process per core draws faster than many threads
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _worker["renderer"] = HeadRenderer(size, supersample)
+    _worker["renderer"] = SceneRenderer(config)
 
 
-def _render_scene(renderer: HeadRenderer, config: DatasetConfig, scene: int) -> dict[str, np.ndarray]:
-    seed = person_seed(config, scene)
-    place = random_scene(seed, seed, config.size)
-    motions = [frame_motion(config, scene, j) for j in range(config.frames_per_scene)]
-    frames = renderer.render(place, *(np.stack(part) for part in zip(*motions, strict=True)))
+def _render_scene(renderer: SceneRenderer, config: DatasetConfig, scene: int) -> dict[str, np.ndarray]:
+    identity, frames = renderer.render(scene)
     columns = {name: np.stack([getattr(frame, name) for frame in frames]) for name in _FRAME_FIELDS}
     return columns | {
-        "person": np.full(len(frames), seed, np.int64),
+        "person": np.full(len(frames), person_seed(config, scene), np.int64),
         "scene": np.full(len(frames), scene, np.int64),
-        "identity": np.repeat(place.person.identity[None], len(frames), 0),
+        "identity": np.repeat(identity[None], len(frames), 0),
     }
 
 
@@ -107,7 +163,7 @@ def _save_arrays(file: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
     np.savez(file, **named)
 
 
-def _write_shard(renderer: HeadRenderer, job: _Job) -> None:
+def _write_shard(renderer: SceneRenderer, job: _Job) -> None:
     """Render scenes [start, end) into one file, which appears only when it is whole."""
     config, start, end, path = job
     parts = [_render_scene(renderer, config, scene) for scene in range(start, end)]
@@ -132,14 +188,13 @@ def _jobs(config: DatasetConfig, shards: Path) -> list[_Job]:
 
 
 def _render_all(config: DatasetConfig, jobs: list[_Job]) -> Iterator[None]:
-    arguments = (config.size, config.supersample)
     if config.processes <= 1:
-        with HeadRenderer(*arguments) as renderer:
+        with SceneRenderer(config) as renderer:
             for job in jobs:
                 yield _write_shard(renderer, job)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(config.processes, _start_worker, arguments) as pool:
+    with context.Pool(config.processes, _start_worker, (config,)) as pool:
         yield from pool.imap_unordered(_work, jobs)
 
 

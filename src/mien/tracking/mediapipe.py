@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +82,21 @@ def landmarks_from_points(points: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(points[:, LANDMARKS_68, :2].mean(2)).float()
 
 
+@dataclass(frozen=True)
+class FacePoints:
+    """One face as MediaPipe reports it.
+
+    Attributes:
+        points: (478, 2) pixels of the picture.
+        scores: (52,) blendshape scores, the first one `_neutral`.
+        transform: (4, 4) facial transformation matrix.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    transform: np.ndarray
+
+
 class MediaPipeTracker:
     """Face Landmarker behind the tracker protocol. Angles are those seen from straight in front of the face's place.
 
@@ -147,8 +163,18 @@ class MediaPipeTracker:
                 return faces[int(np.argmax(overlaps))]
         return FaceParams.invalid(1)
 
+    def points(self, image: np.ndarray) -> list[FacePoints]:
+        """Everything MediaPipe says of the faces in a picture (H, W, 3) uint8, looked at once."""
+        return self._look(self._finder, checked_picture(image))
+
     def _detect(self, landmarker: Any, picture: np.ndarray, offset: np.ndarray) -> list[FaceParams]:
         """Every face of one picture; `offset` (x, y) is added to the points."""
+        return [
+            params_from_mediapipe((face.points + offset)[None], face.scores[None], face.transform[None])
+            for face in self._look(landmarker, picture)
+        ]
+
+    def _look(self, landmarker: Any, picture: np.ndarray) -> list[FacePoints]:
         import mediapipe
 
         wrapped = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
@@ -160,10 +186,10 @@ class MediaPipeTracker:
         size = np.array([picture.shape[1], picture.shape[0]])
         faces = zip(result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True)
         return [
-            params_from_mediapipe(
-                (np.array([[p.x, p.y] for p in points]) * size - 0.5 + offset)[None],
-                np.array([s.score for s in scores])[None],
-                np.asarray(transform)[None],
+            FacePoints(
+                points=np.array([[p.x, p.y] for p in points]) * size - 0.5,
+                scores=np.array([s.score for s in scores]),
+                transform=np.asarray(transform),
             )
             for points, scores, transform in faces
         ]

@@ -8,7 +8,7 @@ import torch
 import mien.stylegan2.generator as synthesis
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, grow_discriminator
 from mien.stylegan2.generator import Trace
-from mien.stylegan2.growth import grow_generator
+from mien.stylegan2.growth import grow_generator, widen_generator
 from mien.stylegan2.ops import upsample
 
 SMALL = GeneratorConfig(resolution=32, latent_dim=16, style_dim=16, channel_base=256, channel_max=16)
@@ -139,3 +139,26 @@ def test_discriminator_groups_and_growth():
     grown = grow_discriminator(critic)
     assert grown(torch.randn(2, 3, 32, 32)).shape == (2, 1)
     assert torch.equal(grown.blocks[1].conv0.weight, critic.blocks[0].conv0.weight)
+
+
+def test_a_wider_generator_draws_the_same_pictures(generator):
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(1)
+        narrow = Generator(replace(SMALL, channel_base=128, noise=False))
+        for parameter in narrow.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        wide, z = widen_generator(narrow, 256), torch.randn(3, 16)
+    assert torch.allclose(wide(z), narrow(z), atol=1e-5)
+    assert wide.convs[-1].weight.shape[0] == 2 * narrow.convs[-1].weight.shape[0]
+    with pytest.raises(ValueError, match="narrower"):
+        widen_generator(wide, 128)
+
+
+def test_a_wider_generator_uses_its_new_channels_when_it_trains():
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(1)
+        narrow = Generator(replace(SMALL, channel_base=128, noise=False))
+        wide, z = widen_generator(narrow, 256), torch.randn(2, 16)
+    wide(z).square().mean().backward()
+    width = narrow.config.channels(32)
+    assert wide.rgbs[-1].weight.grad[:, width:].abs().max() > 0

@@ -2,7 +2,7 @@
 
 from mien.inversion.critic import CodeCritic
 from mien.inversion.e4e import E4eConfig, E4eEncoder
-from mien.inversion.encoder import Encoder, EncoderConfig, grow_encoder
+from mien.inversion.encoder import Encoder, EncoderConfig, grow_encoder, refine_encoder
 from mien.inversion.tuning import TuningConfig, tune_generator
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "EncoderConfig",
     "TuningConfig",
     "grow_encoder",
+    "refine_encoder",
     "tune_generator",
 ]

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mien.images import shrink_to
+from mien.stylegan2 import behind_new_block
 from mien.stylegan2.discriminator import ResidualDown
 from mien.stylegan2.layers import EqualConv, EqualLinear
 
@@ -76,3 +77,10 @@ def grow_encoder(encoder: Encoder, num_rows: int) -> Encoder:
         state[name] = full
     grown.load_state_dict(state)
     return grown
+
+
+def refine_encoder(encoder: Encoder) -> Encoder:
+    """An encoder that looks at pictures of twice the side: one new block in front, the old input layer is dropped."""
+    refined = Encoder(replace(encoder.config, resolution=2 * encoder.config.resolution))
+    refined.load_state_dict(behind_new_block(encoder.state_dict()), strict=False)
+    return refined

@@ -3,7 +3,7 @@
 from mien.stylegan2.config import DiscriminatorConfig, GeneratorConfig
 from mien.stylegan2.discriminator import Discriminator
 from mien.stylegan2.generator import Generator, Styles
-from mien.stylegan2.growth import grow_discriminator, grow_generator
+from mien.stylegan2.growth import behind_new_block, grow_discriminator, grow_generator, widen_generator
 
 __all__ = [
     "Discriminator",
@@ -11,6 +11,8 @@ __all__ = [
     "Generator",
     "GeneratorConfig",
     "Styles",
+    "behind_new_block",
     "grow_discriminator",
     "grow_generator",
+    "widen_generator",
 ]

@@ -10,7 +10,7 @@ continue; recipe `encoder` continues E on photographs as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from mien.data.pairs import FramePairs, PairBatch
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
-from mien.inversion import Encoder, EncoderConfig, grow_encoder
+from mien.inversion import Encoder, EncoderConfig, grow_encoder, refine_encoder
 from mien.losses.adversarial import fool, judge, r1_penalty
 from mien.losses.image import feature_l1, pyramid_l1
 from mien.losses.latent import offset_energy, sliced_wasserstein
@@ -32,10 +32,11 @@ from mien.stylegan2 import (
     GeneratorConfig,
     grow_discriminator,
     grow_generator,
+    widen_generator,
 )
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
-from mien.training.parts import describe
+from mien.training.parts import describe, read_networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,11 @@ class AutoencoderConfig:
 
     Attributes:
         data: folder of rendered heads (`mien render`).
-        start: finished run of half the resolution (or the same) to continue from; None starts from zero.
+        start: finished run to continue from, of the same or half the resolution, as wide or narrower; None starts
+            from zero.
         resolution, channel_base, channel_max: sizes of the generator (see `GeneratorConfig`).
+        critic_base: channel base of the discriminator; None takes the generator's.
+        encoder_resolution: side of the pictures that the encoder looks at.
         dim: width of z, w and s inputs.
         batch: pairs per step.
         adversarial_from: first step with a discriminator; before it only reconstruction.
@@ -64,6 +68,8 @@ class AutoencoderConfig:
     resolution: int = 64
     channel_base: int = 2048
     channel_max: int = 256
+    critic_base: int | None = None
+    encoder_resolution: int = 64
     dim: int = 256
     batch: int = 16
     lr: float = 2e-3
@@ -88,10 +94,19 @@ PRESETS: dict[str, dict[str, object]] = {
     "tiny": {"resolution": 32, "channel_base": 512, "channel_max": 64, "dim": 64, "batch": 8, "adversarial_from": 20},
     # two cores, about two hours at 128²: the first quarter redraws only, then the adversarial game sharpens
     "two-core": {"resolution": 128, "adversarial_from": 4_000},
+    # two cores, from a run of `two-core`: half as wide again, on photographed heads
+    "two-core-wide": {"resolution": 128, "channel_base": 3072, "critic_base": 2048, "encoder_resolution": 128},
     # one large GPU
-    "accelerator-256": {"resolution": 256, "channel_base": 8192, "dim": 512, "batch": 32, "adversarial_from": 20_000},
+    "accelerator-256": {
+        "resolution": 256,
+        "channel_base": 8192,
+        "encoder_resolution": 256,
+        "dim": 512,
+        "batch": 32,
+        "adversarial_from": 20_000,
+    },
 }
-STEPS = {"tiny": 40, "two-core": 16_000, "accelerator-256": 200_000}
+STEPS = {"tiny": 40, "two-core": 16_000, "two-core-wide": 12_000, "accelerator-256": 200_000}
 
 
 class Networks(nn.Module):
@@ -110,14 +125,14 @@ class Networks(nn.Module):
             **sizes,
         )
         self.generator = Generator(generator)
-        encoder = EncoderConfig(
-            resolution=min(64, config.resolution), num_rows=generator.num_rows, style_dim=config.dim, pose_free=True
-        )
+        seen = min(config.encoder_resolution, config.resolution)
+        encoder = EncoderConfig(resolution=seen, num_rows=generator.num_rows, style_dim=config.dim, pose_free=True)
         self.encoder = Encoder(encoder)
         rows = min(generator.num_rows, 10)
         coordinates = len(arkit_motion_space())
         self.directions = DirectionMatrix(DirectionConfig(coordinates=coordinates, rows=rows, dim=config.dim))
-        self.discriminator = Discriminator(DiscriminatorConfig(resolution=config.resolution, **sizes))
+        critic = sizes | {"channel_base": config.critic_base or config.channel_base}
+        self.discriminator = Discriminator(DiscriminatorConfig(resolution=config.resolution, **critic))
 
     def redraw(
         self, batch: PairBatch, collapsed: torch.Tensor | None = None
@@ -138,30 +153,57 @@ class Networks(nn.Module):
         self.encoder = grow_encoder(self.encoder, self.generator.num_rows)
         self.discriminator = grow_discriminator(self.discriminator)
 
+    def fit_sizes(self, config: AutoencoderConfig) -> None:
+        """Grow, widen and refine the networks until they have the sizes of a config.
+
+        Raises:
+            ValueError: they would have to become smaller.
+        """
+        while self.generator.config.resolution < config.resolution:
+            self.grow()
+        if self.generator.config.channel_base != config.channel_base:
+            self.generator = widen_generator(self.generator, config.channel_base)
+        while self.encoder.config.resolution < min(config.encoder_resolution, config.resolution):
+            self.encoder = refine_encoder(self.encoder)
+
+
+def start_config(config: AutoencoderConfig, folder: Path) -> AutoencoderConfig:
+    """`config` with the sizes of the networks of a finished run."""
+    table = read_networks(folder)
+    try:
+        generator = table["generator"]
+        names = ("resolution", "channel_base", "channel_max")
+        return replace(
+            config,
+            start=None,
+            dim=generator["style_dim"],
+            critic_base=table["discriminator"]["channel_base"],
+            encoder_resolution=table["encoder"]["resolution"],
+            **{name: generator[name] for name in names},
+        )
+    except KeyError as error:
+        raise TrainingError(f"{folder}: not a run of this recipe") from error
+
 
 def build(config: AutoencoderConfig) -> Networks:
-    """New networks, or those of `config.start`, grown to the asked-for resolution.
+    """New networks, or those of `config.start`, grown to the sizes that are asked for.
 
     Raises:
-        TrainingError: `start` is not a run of this resolution or half of it.
+        TrainingError: `start` is no run of this recipe, or its networks are larger than asked for.
     """
     if config.start is None:
         return Networks(config)
+    networks = Networks(start_config(config, config.start))
     state = torch.load(config.start / "state.pt", map_location="cpu", weights_only=True)["parts"]
-    for shrink in (1, 2):
-        previous = AutoencoderConfig(**{**vars(config), "resolution": config.resolution // shrink, "start": None})
-        networks = Networks(previous)
-        try:
-            networks.load_state_dict(state["average"], strict=True)
-        except RuntimeError:
-            continue
+    try:
+        networks.load_state_dict(state["average"], strict=True)
         networks.discriminator.load_state_dict(
             {k.removeprefix("discriminator."): v for k, v in state["networks"].items() if k.startswith("discr")}
         )
-        if shrink == 2:
-            networks.grow()
-        return networks
-    raise TrainingError(f"{config.start}: not a run of {config.resolution} or {config.resolution // 2} pixels")
+        networks.fit_sizes(config)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"{config.start}: its networks cannot take the sizes asked for ({error})") from error
+    return networks
 
 
 @dataclass(frozen=True)

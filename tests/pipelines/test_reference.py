@@ -12,7 +12,7 @@ from mien.errors import InputError, NoFaceError
 from mien.face3d.motion import arkit_motion_space, deca_motion_space
 from mien.face3d.params import ARKIT_NAMES, FaceParams
 from mien.face3d.ranges import published_ranges
-from mien.pipelines.reference import distance_from_neutral, neutral_face, numbered_face
+from mien.pipelines.reference import neutral_face, numbered_face, offset_from_neutral
 from mien.pipelines.watching import Seen, Watch
 
 MOTION = arkit_motion_space()
@@ -32,11 +32,11 @@ def test_neutral_is_a_face_at_rest_not_the_middle_of_the_ranges():
     faces = FaceParams.invalid(3)
     faces.expression[1] = 0.5
     faces.angles[2, 0] = 0.1
-    distance = distance_from_neutral(MOTION, faces)
+    distance = offset_from_neutral(MOTION, faces).norm(dim=1)
     assert distance[0] == 0 and 0 < distance[2] < distance[1]
     assert distance[2] == pytest.approx(torch.rad2deg(torch.tensor(0.1)).item() * 6 / 45, rel=1e-5)
     deca = deca_motion_space(published_ranges("voxceleb"))
-    assert distance_from_neutral(deca, FaceParams.invalid(1, "deca")).item() == pytest.approx(0, abs=1e-5)
+    assert offset_from_neutral(deca, FaceParams.invalid(1, "deca")).norm().item() == pytest.approx(0, abs=1e-5)
 
 
 def test_the_most_neutral_frame_is_found_among_those_with_a_face(fakes):
@@ -45,19 +45,20 @@ def test_the_most_neutral_frame_is_found_among_those_with_a_face(fakes):
         neutral_face(_watch(fakes, [None, None]), MOTION)
 
 
-def test_open_eyes_go_before_a_smaller_distance():
-    """A driver who smiles throughout, and least while blinking."""
+def test_a_blink_neither_decides_nor_stays():
+    """A driver who smiles throughout, and least while blinking: that smile, with the eyes as open as ever."""
     faces = FaceParams.invalid(3)
     faces.valid[:] = True
     blink, smile = (
         [ARKIT_NAMES.index(f"{name}{side}") for side in ("Left", "Right")] for name in ("eyeBlink", "mouthSmile")
     )
-    faces.expression[:, smile] = torch.tensor([[0.95], [0.9], [0.1]])
-    faces.expression[2, blink] = 0.6
+    faces.expression[:, smile] = torch.tensor([[0.95], [0.9], [0.3]])
+    faces.expression[:, blink] = torch.tensor([[0.1, 0.05], [0.05, 0.1], [0.9, 0.9]])
     seen = [Seen(np.zeros((4, 4, 3), np.uint8), faces[i], Fraction(i)) for i in range(3)]
-    assert distance_from_neutral(MOTION, faces).argmin() == 2
-    assert _smile(neutral_face(seen, MOTION)) == pytest.approx(0.9)
-    assert _smile(neutral_face(seen[2:], MOTION)) == pytest.approx(0.1), "better than nothing"
+    found = neutral_face(seen, MOTION)
+    assert _smile(found) == pytest.approx(0.3)
+    assert found.expression[0, blink].tolist() == pytest.approx([0.05, 0.05])
+    assert faces.expression[2, blink].tolist() == pytest.approx([0.9, 0.9]), "what was seen is left alone"
 
 
 def test_a_frame_by_its_number(fakes):

@@ -5,7 +5,7 @@ from mien.pipelines.editing import EditOptions, EditReport, edit_photo, sweep
 from mien.pipelines.identity import Identity
 from mien.pipelines.measuring import track_video
 from mien.pipelines.reenactor import Reenactor, load
-from mien.pipelines.reference import distance_from_neutral, neutral_face
+from mien.pipelines.reference import neutral_face
 from mien.pipelines.scene import SceneStream
 from mien.pipelines.streaming import Driven, Stream
 from mien.pipelines.verifying import Reading
@@ -23,7 +23,6 @@ __all__ = [
     "SceneStream",
     "Stream",
     "VideoOptions",
-    "distance_from_neutral",
     "baseline_model",
     "edit_photo",
     "load",

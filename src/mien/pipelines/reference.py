@@ -3,53 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 
 from mien.errors import InputError, NoFaceError
 from mien.face3d.motion import MotionSpace
-from mien.face3d.params import FaceParams
+from mien.face3d.params import ARKIT_NAMES, FaceParams
 from mien.pipelines.watching import Seen
 
-CLOSED = 0.3
-"""Weight of a lid's blink from which an eye does not count as open."""
+LIDS = ("blink_left", "blink_right")
 
 
-def distance_from_neutral(motion: MotionSpace, params: FaceParams) -> torch.Tensor:
-    """|q − q_neutral| (B,) of B faces; neutral is the head straight ahead with every coefficient at zero.
+def offset_from_neutral(motion: MotionSpace, params: FaceParams) -> torch.Tensor:
+    """q − q_neutral (B, k) of B faces; neutral is the head straight ahead with every coefficient at zero.
 
     q itself is zero in the middle of each range, where a mouth is half open; so the neutral face's q is taken off.
     """
-    neutral = motion.normalise(torch.zeros(len(motion)))
-    return (motion.encode(params.to("cpu")) - neutral).norm(dim=1)
-
-
-def is_blinking(motion: MotionSpace, params: FaceParams) -> bool:
-    """Whether the lids of one face are closed by more than CLOSED; False where the motion space has no lids."""
-    lids = [motion.index(name) for name in ("blink_left", "blink_right") if name in motion.names]
-    return bool((motion.read(params.to("cpu"))[0, lids] > CLOSED).any())
+    return motion.encode(params.to("cpu")) - motion.normalise(torch.zeros(len(motion)))
 
 
 def neutral_face(watch: Iterable[Seen], motion: MotionSpace) -> FaceParams:
-    """The face of a driver's most neutral frame, length 1; reads the driver to its end, in constant memory.
+    """The face of a driver's most neutral frame, eyes open, length 1; reads the driver to its end in constant memory.
 
-    A frame with open eyes goes before one with closed eyes, whatever their distances: somebody who smiles throughout is
-    least far from neutral in a blink, and with that as the reference no blink would arrive.
+    Lids do not count in the choice, and are set to where the driver opened them most: a blink comes and goes whatever
+    the face does, and a frame that is neutral but for a blink would keep every blink from arriving.
 
     Raises:
         NoFaceError: no frame shows a face.
     """
-    best, least, count = None, (True, float("inf")), 0
+    still = [i for i, name in enumerate(motion.names) if name not in LIDS]
+    lids = [ARKIT_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+    best, opened, least, count = None, None, float("inf"), 0
     for seen in watch:
         count += 1
         if not seen.is_found:
             continue
-        rank = is_blinking(motion, seen.params), float(distance_from_neutral(motion, seen.params))
-        if best is None or rank < least:
-            best, least = seen.params, rank
-    if best is None:
+        closed = seen.params.expression[:, lids]
+        opened = closed if opened is None else torch.minimum(opened, closed)
+        distance = float(offset_from_neutral(motion, seen.params)[:, still].norm())
+        if best is None or distance < least:
+            best, least = seen.params, distance
+    if best is None or opened is None:
         raise NoFaceError(f"no face was found in any of the {count} driver frames")
-    return best
+    if best.model != "arkit":
+        return best
+    expression = best.expression.clone()
+    expression[:, lids] = opened
+    return replace(best, expression=expression)
 
 
 def numbered_face(watch: Iterable[Seen], number: int) -> FaceParams:

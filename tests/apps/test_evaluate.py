@@ -68,10 +68,10 @@ def test_other_programs_are_drivers(foreign):
     from mien.errors import InputError
 
     picture = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
-    assert np.array_equal(_driver(f"{foreign}:make", "cpu").reenact(picture, [picture])[0], picture[::-1])
+    assert np.array_equal(_driver(f"{foreign}:make", "cpu", "avatar").reenact(picture, [picture])[0], picture[::-1])
     for wrong in (f"{foreign}:nothing", f"{foreign}:wrong", "no_such_module_here:make"):
-        with pytest.raises(InputError, match="[dD]river"):
-            _driver(wrong, "cpu")
+        with pytest.raises(InputError, match=r"[dD]river"):
+            _driver(wrong, "cpu", "avatar")
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ class Common:
     bundle: str = "avatar"
     """Name or folder of the bundle that is measured."""
     driver: Names = ()
-    """Others in the same run: a bundle, NAME=BUNDLE, or MODULE:FACTORY of your own; may be given several times."""
+    """Another in the same run, may be given several times: a bundle, NAME=BUNDLE, MODULE:FACTORY of your own, or a
+    baseline with the bundle's generator and codes: sefa (factors of the style weights), regression (of codes)."""
     json: Path | None = None
     """File for all numbers."""
     html: Path | None = None

@@ -115,28 +115,32 @@ def _identities(options: InstrumentOptions, absent: list[str]) -> dict[str, Any]
 
 
 def build_drivers(bundle: str, others: Sequence[str], device: str) -> list[Driver]:
-    """The bundle that is measured, and others that are named: NAME, NAME=BUNDLE or MODULE:FACTORY.
+    """The bundle that is measured, and others: sefa, regression, a bundle, NAME=BUNDLE or MODULE:FACTORY.
 
     Raises:
         InputError: a module that cannot be imported, something that is no driver, or two drivers of one name.
         BundleError: no such bundle.
     """
-    drivers = [_driver(words, device) for words in dict.fromkeys([bundle, *others])]
+    drivers = [_driver(words, device, bundle) for words in dict.fromkeys([bundle, *others])]
     names = [driver.name for driver in drivers]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"two drivers are called {', '.join(sorted(twice))}; give them names: --driver NAME=BUNDLE")
     return drivers
 
 
-def _driver(words: str, device: str) -> Driver:
+def _driver(words: str, device: str, bundle: str) -> Driver:
     name, equals, place = words.rpartition("=")
     module, colon, attribute = words.partition(":")
     if colon and not equals and not Path(words).exists():
         return _foreign_driver(module, attribute)
 
     from mien.pipelines import load
+    from mien.pipelines.baselines import baseline_model
     from mien.pipelines.contestant import BundleDriver
 
+    if words == "sefa" or words == "regression":
+        model = load(bundle, device)
+        return BundleDriver(baseline_model(model, words), words, identifier=model)
     return BundleDriver(load(place, device), name or Path(place).name)
 
 

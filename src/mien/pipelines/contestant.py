@@ -23,10 +23,18 @@ class BundleDriver:
         name: as it stands in reports; None takes the bundle's.
         method: as in `Reenactor.drive`.
         batch: pictures that are synthesised together.
+        identifier: what identifies sources; None is the model itself. Baselines share the codes of another model.
     """
 
-    def __init__(self, model: Reenactor, name: str | None = None, method: Method | None = None, batch: int = 8) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: Reenactor,
+        name: str | None = None,
+        method: Method | None = None,
+        batch: int = 8,
+        identifier: Reenactor | None = None,
+    ) -> None:
+        self.model, self._identifier = model, model if identifier is None else identifier
         self.name = model.bundle.name if name is None else name
         self.framing: Framing = cast(Framing, model.bundle.crop)
         self._method, self._batch = choose_method(model.bundle, method), batch
@@ -34,7 +42,7 @@ class BundleDriver:
     def reenact(self, source: np.ndarray, drivers: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         """See `mien.benchmark.protocol.Driver.reenact`; None where source or driver shows no face."""
         try:
-            identity = self.model.identify(source, face="largest")
+            identity = self._identifier.identify(source, face="largest")
         except NoFaceError:
             return [None for _ in drivers]
         results: list[np.ndarray | None] = [None] * len(drivers)
@@ -72,7 +80,7 @@ class BundleDriver:
     def edit(self, source: np.ndarray, coordinate: str, values: Sequence[float]) -> list[np.ndarray] | None:
         """See `mien.benchmark.protocol.Editor.edit`."""
         try:
-            identity = self.model.identify(source, face="largest")
+            identity = self._identifier.identify(source, face="largest")
         except NoFaceError:
             return None
         changes = torch.cat([self.model.edit_change(identity, {coordinate: value}) for value in values])

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mien.benchmark import Driver, Editor
+from mien.errors import InputError
+from mien.pipelines import Reenactor
+from mien.pipelines.contestant import BundleDriver
+
+
+def test_a_bundle_drives_like_the_public_object(fakes):
+    model = fakes.random_model()
+    driver = BundleDriver(model, batch=2)
+    assert isinstance(driver, Driver) and isinstance(driver, Editor)
+    assert (driver.name, driver.framing) == ("tiny", "head")
+    source, empty = fakes.paint((20, 40)), fakes.paint()
+    drivers = [fakes.paint((30, 36), smile=s) for s in (0.1, 0.9, 0.4)]
+    results = driver.reenact(source, [drivers[0], empty, *drivers[1:]])
+    identity = model.identify(source)
+    assert results[1] is None
+    for picture, target in zip([results[0], *results[2:]], drivers, strict=True):
+        assert np.array_equal(picture, model.drive(identity, target))
+
+
+def test_a_source_without_a_face_has_no_results(fakes):
+    driver = BundleDriver(fakes.random_model())
+    assert driver.reenact(fakes.paint(), [fakes.paint((20, 40))] * 2) == [None, None]
+    assert driver.edit(fakes.paint(), "yaw", [0.0]) is None
+
+
+def test_edits_are_at_absolute_values(fakes):
+    model = fakes.random_model()
+    driver, source = BundleDriver(model, batch=2), fakes.paint((20, 40))
+    low, high = driver.ranges()["mouth_smile"]
+    pictures = driver.edit(source, "mouth_smile", [low, 0.3, high])
+    assert len(pictures) == 3
+    assert np.array_equal(pictures[1], model.edit(model.identify(source), mouth_smile=0.3))
+
+
+def test_codes_may_come_from_another_model(fakes):
+    model = fakes.random_model()
+    still = replace(model.bundle.directions.config)
+    matrix = type(model.bundle.directions)(still).requires_grad_(False)
+    for parameter in matrix.parameters():
+        torch.nn.init.zeros_(parameter)
+    baseline = Reenactor(replace(model.bundle, directions=matrix), tracker=model.tracker)
+    source, target = fakes.paint((20, 40)), fakes.paint((30, 36), smile=0.9)
+    driver = BundleDriver(baseline, "still", identifier=model)
+    (result,) = driver.reenact(source, [target])
+    assert np.array_equal(result, model.edit(model.identify(source)))
+
+
+def test_other_coordinates_are_not_swept(fakes):
+    model = fakes.random_model()
+    deca = replace(model.bundle, motion=replace(model.bundle.motion, model="deca"))
+    with pytest.raises(InputError, match="ARKit"):
+        BundleDriver(Reenactor(deca, tracker=model.tracker)).ranges()

@@ -323,7 +323,7 @@ def table_of(rows: Mapping[str, Any], truth: Mapping[str, Any]) -> Table:
         "tracker sees arrive, mean over the angles and over the rest; cross-talk: what another coordinate then moves.",
     )
     heads = ("row", "pose, same", "pose, other", "expr., same", "expr., other", "id, same", "id, other", "L1, same")
-    for column in (*heads, "gain, pose", "gain, rest", "cross-talk"):
+    for column in (*heads, "gain, pose", "gain, rest", "cross-talk", "faces found"):
         table.add_column(column)
     for name, row in {"true pictures": truth, **rows}.items():
         cells = [shown(row[group]["pose_deg"]) for group in GROUPS]
@@ -331,7 +331,7 @@ def table_of(rows: Mapping[str, Any], truth: Mapping[str, Any]) -> Table:
         cells += [shown(row[group]["identity"]["source"], 3) for group in GROUPS]
         single = row.get("single", {})
         cells += [shown(row["same"]["l1"], 3), shown(single.get("gain_pose")), shown(single.get("gain_rest"))]
-        cells.append(shown(single.get("crosstalk"), 3))
+        cells += [shown(single.get("crosstalk"), 3), shown(min(row[group]["found"] for group in GROUPS))]
         table.add_row(name, *cells)
     return table
 

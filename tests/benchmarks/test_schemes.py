@@ -108,11 +108,12 @@ def test_a_row_shares_all_but_its_directions(settings, monkeypatch):
 
 
 def test_the_table_has_a_row_for_the_instrument_and_dashes_where_nothing_was_seen():
-    group = {"pose_deg": None, "expression": 0.1, "identity": {"source": 0.9}, "l1": 0.05}
+    group = {"found": 0.5, "pose_deg": None, "expression": 0.1, "identity": {"source": 0.9}, "l1": 0.05}
     single = {"gain_pose": 1.0, "gain_rest": 0.4, "crosstalk": 0.01}
     truth = {"same": group, "other": group}
     table = schemes.table_of({"mixed": truth | {"single": single}}, truth)
     columns = {str(column.header): list(column.cells) for column in table.columns}
     assert columns["row"] == ["true pictures", "mixed"] and columns["pose, same"] == ["–", "–"]
     assert columns["gain, pose"] == ["–", "1.00"] and columns["cross-talk"] == ["–", "0.010"]
+    assert columns["faces found"] == ["0.50", "0.50"]
     assert np.array_equal(columns["id, other"], ["0.900", "0.900"])

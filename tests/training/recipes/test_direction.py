@@ -4,9 +4,12 @@ import json
 
 import pytest
 import torch
+from painted_people import VIDEO, PaintedTools, paint
 
 from mien.apps.cli import main
-from mien.errors import TrainingError
+from mien.data.prepare import PrepareConfig, prepare, tasks_in
+from mien.errors import InputError, TrainingError
+from mien.images import write_image
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.training.parts import load_directions, load_generator, load_weights
 from mien.training.recipes import direction
@@ -109,6 +112,19 @@ def test_tied_rows_share_their_gradient():
     tie_rows(matrix)
     matrix(torch.ones(1, 2))[:, 0].sum().backward()
     torch.testing.assert_close(matrix.linear.weight.grad, torch.full((12, 2), 1 / 3))
+
+
+def test_pairs_come_from_prepared_videos_too(recipe, run_config, tmp_path):
+    (tmp_path / "videos" / "id1" / VIDEO / "frames_cropped").mkdir(parents=True)
+    for number, name in enumerate(("00_000000", "00_000025", "01_000000")):
+        picture = paint((10, 20, 40), number=number)[:64, :64]
+        write_image(tmp_path / "videos" / "id1" / VIDEO / "frames_cropped" / f"{name}.png", picture)
+    root = tmp_path / "videos"
+    prepare(tasks_in(root), root, None, PaintedTools(True), PrepareConfig(encoder="e"))
+    run = direction.train(recipe("paired", data=root), run_config("videos", 1))
+    assert (run.config.out / "metrics.jsonl").read_text().count('"pixel"') == 1
+    with pytest.raises(InputError):
+        direction.train(recipe("paired", data=tmp_path / "nothing"), run_config("nothing", 1))
 
 
 @pytest.mark.parametrize(

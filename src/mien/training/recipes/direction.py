@@ -13,7 +13,9 @@ from typing import Literal
 
 import torch
 
+from mien.data.heads import VideoHeads
 from mien.data.pairs import FramePairs
+from mien.data.voxceleb import Folder
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
 from mien.methods import DirectionConfig, DirectionMatrix
@@ -47,7 +49,8 @@ class DirectionRecipe:
         inversion: A that adds the pose to codes of a pose-free encoder: "follows" the one that trains, as in the bundle
             made of both; "fixed" is that of the encoder's run.
         portraits: folder of photographs or rendered heads for `real` and `mixed`; None takes the data pack's.
-        data: frames in scenes for `paired`: a folder of rendered heads.
+        data: frames in scenes for `paired`: a folder of rendered heads, or of videos prepared with the
+            `head` crop, which is what encoder and Net3D know.
         rows: W+ rows that move; None takes those of `start`, or 8 of 14 and in proportion.
         tied: all these rows move alike: directions in W, not W+.
         bias: as in the published weights; then Δq = 0 does not return the source.
@@ -88,7 +91,7 @@ class DirectionRecipe:
         if self.scheme != "synthetic" and self.encoder is None:
             raise TrainingError(f"scheme {self.scheme!r} inverts pictures: give the run of an encoder (--encoder)")
         if self.scheme == "paired" and self.data is None:
-            raise TrainingError("scheme 'paired' needs frames in scenes: give a folder of rendered heads (--data)")
+            raise TrainingError("scheme 'paired' needs frames in scenes: give a folder of renders or videos (--data)")
         if set(self.weights) != set(PUBLISHED_WEIGHTS):
             raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(PUBLISHED_WEIGHTS)}")
 
@@ -181,12 +184,14 @@ def load_material(config: DirectionRecipe, motion: MotionSpace, device: torch.de
 
 
 def open_pairs(folder: Path, motion: MotionSpace, resolution: int) -> Pairs:
-    """Frames in scenes of a folder of rendered heads.
+    """Frames in scenes: of a folder of rendered heads, or of videos in VoxCeleb layout (`mien prepare voxceleb`).
 
     Raises:
-        InputError: no complete dataset is there.
+        InputError: neither is there, or no two frames that can be paired.
     """
-    return FramePairs(RenderedHeads(folder), motion, resolution)
+    if (folder / "dataset.json").is_file():
+        return FramePairs(RenderedHeads(folder), motion, resolution)
+    return FramePairs(VideoHeads(Folder(folder), resolution), motion, resolution)
 
 
 def train(config: DirectionRecipe, run_config: RunConfig) -> Run:

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from mien.benchmark.recognition import ReidentificationNet as ReidentificationNet
 from mien.errors import MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
@@ -32,12 +32,6 @@ TrackerName = Literal["embedded", "mediapipe"]
 RESULTS = Path(__file__).parents[1] / "results"
 CONSOLE = Console(width=140)
 FACE_SIZE_PX = 256  # results are enlarged to this before a reference network sees them
-
-# Where face-reidentification-retail-0095 wants eyes, nose tip and mouth corners, as a share of its 128 pixels
-_REID_POINTS = np.array(
-    [[0.31557, 0.46157], [0.68262, 0.46157], [0.50026, 0.64051], [0.34947, 0.82469], [0.65344, 0.82469]]
-)
-_REID_SIZE_PX = 128
 
 
 def data_folder(given: Path | None) -> Path:
@@ -84,47 +78,6 @@ def named_coordinates(params: FaceParams) -> dict[str, torch.Tensor]:
     space = arkit_motion_space()
     values = dict(zip(space.names, space.read(params).unbind(1), strict=True))
     return values | {"blink": (values["blink_left"] + values["blink_right"]) / 2}
-
-
-class ReidentificationNet:
-    """face-reidentification-retail-0095 (Intel, Apache-2.0): unit embeddings of aligned faces.
-
-    The five points are taken from the 68: the mean of six lid points for an eye, 30, 48 and 54.
-    """
-
-    NAME = "face-reidentification-retail-0095"
-
-    def __init__(self, data: Path) -> None:
-        """Loads the network of the data pack at `data`."""
-        import openvino
-
-        self._net = openvino.Core().compile_model(str(data / "models" / f"{self.NAME}.xml"), "CPU")
-
-    def embed(self, images: Sequence[np.ndarray], faces: FaceParams) -> torch.Tensor:
-        """Unit embeddings (B, 256) of uint8 pictures with their faces; a face that is not valid gets zeros."""
-        return torch.stack([self._embed(image, faces[i]) for i, image in enumerate(images)])
-
-    def _embed(self, image: np.ndarray, face: FaceParams) -> torch.Tensor:
-        if not face.valid.item():
-            return torch.zeros(256)
-        points = face.landmarks[0].double().numpy()
-        five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
-        matrix = similarity(five, _REID_POINTS * _REID_SIZE_PX)
-        aligned = cv2.warpAffine(image, matrix, (_REID_SIZE_PX, _REID_SIZE_PX), flags=cv2.INTER_LINEAR)
-        blob = np.ascontiguousarray(aligned[:, :, ::-1].transpose(2, 0, 1)[None], np.float32)
-        embedding = torch.from_numpy(self._net(blob)[self._net.output(0)].ravel().copy())
-        return embedding / embedding.norm()
-
-
-def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The (2, 3) rotation, scale and shift that best maps points (n, 2) to points (n, 2), least squares.
-
-    As complex numbers: target ≈ a·source + b, so a = Σ conj(s)·t / Σ |s|² about the means.
-    """
-    s, t = source @ (1, 1j), target @ (1, 1j)
-    a = (np.conj(s - s.mean()) * (t - t.mean())).sum() / (np.abs(s - s.mean()) ** 2).sum()
-    b = t.mean() - a * s.mean()
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
 def report(name: str, settings: Any, results: Mapping[str, Any], table: Table) -> Path:

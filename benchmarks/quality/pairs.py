@@ -33,6 +33,7 @@ from instruments import (
 from rich.progress import track
 from rich.table import Table
 
+from mien.benchmark import readable_coordinates as mediapipe_coordinates
 from mien.errors import InputError, MienError, NoFaceError
 from mien.face3d.motion import MotionSpace
 from mien.face3d.params import FaceParams
@@ -40,7 +41,6 @@ from mien.images import resize, to_tensor
 from mien.metrics import AngleError, ExpressionError, IdentityCosine, ImageQuality
 from mien.pipelines.reenactor import Reenactor, load
 from mien.synth.dataset import RenderedHeads
-from mien.tracking.calibration import known_coefficients
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
 from mien.training.parts import load_identity
@@ -119,13 +119,6 @@ def main(settings: Settings) -> None:
         CONSOLE.log(f"{name} person: {len(group.truth)} of {group.drawn} pairs measured")
     about = {"coordinates": {k: j.coordinates for k, j in judges.items()}}
     report(settings.name, settings, about | {"groups": groups}, table_of(groups))
-
-
-def mediapipe_coordinates(space: MotionSpace) -> tuple[str, ...]:
-    """Expression coordinates that rest only on coefficients whose MediaPipe score is calibrated to the true scale."""
-    silent = torch.from_numpy(1 - known_coefficients()).to(space.encoding)
-    unread = (space.encoding[:, 3:].abs() * silent).sum(1)
-    return tuple(name for name, rest in zip(space.names[3:], unread[3:].tolist(), strict=True) if rest == 0)
 
 
 def draw_pairs(heads: RenderedHeads, count: int, rng: np.random.Generator) -> dict[str, list[tuple[int, int]]]:

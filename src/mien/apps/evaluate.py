@@ -19,7 +19,8 @@ from mien.apps.screen import progress_bar, say, show_table, warn
 from mien.errors import InputError
 
 if TYPE_CHECKING:
-    from mien.benchmark import HeadPairs, HeadsConfig, Instruments, Measured, Report, VideoProtocol
+    from mien.benchmark import HeadPairs, HeadsConfig, Instruments, Measured, Report
+    from mien.benchmark.videos import VideoProtocol
 
 Given = TypeVar("Given", bound="Common")
 FAST_SOURCES = 3

@@ -13,11 +13,11 @@ from mien.benchmark.instruments import (
 )
 from mien.benchmark.linearity import Sweep, cross_talk, fit_lines, identity_decay, sweep_sources
 from mien.benchmark.linearity_report import linearity_report
-from mien.benchmark.protocol import CopyDriver, CopySource, Driver, Editor, Framing
+from mien.benchmark.protocol import CopyDriver, CopySource, Driver, Editor
 from mien.benchmark.records import Mean, Record, means_of, paired_differences
 from mien.benchmark.report import Report, page, write_json
 from mien.benchmark.study import Study, Trial, make_study, tally
-from mien.benchmark.videos import MeasuredVideos, VideoProtocol, VideoSettings, measure_videos
+from mien.benchmark.videos import MeasuredVideos, VideoSettings, measure_videos
 from mien.benchmark.videos_report import videos_report
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "CopySource",
     "Driver",
     "Editor",
-    "Framing",
     "HeadPair",
     "HeadPairs",
     "HeadsConfig",
@@ -42,7 +41,6 @@ __all__ = [
     "Study",
     "Sweep",
     "Trial",
-    "VideoProtocol",
     "VideoSettings",
     "cross_talk",
     "find_clips",

@@ -69,7 +69,7 @@ def test_portraits_become_people(tmp_path, can_render, data_pack):
     tracker.close()
     assert seen[-1] == (5, 5)
     assert report.taken + len(report.refused) == 5 and any("male_010" in reason for reason in report.refused)
-    pack = PeoplePack(tmp_path / "people.npz")
-    assert len(pack) == report.taken >= 3
-    assert set(pack.names) <= {"female_004", "female_005", "male_011", "male_012"}
-    assert pack.held_out.tolist() == [name == "male_012" for name in pack.names]
+    with PeoplePack(tmp_path / "people.npz") as pack:
+        assert len(pack) == report.taken >= 3
+        assert set(pack.names) <= {"female_004", "female_005", "male_011", "male_012"}
+        assert pack.held_out.tolist() == [name == "male_012" for name in pack.names]

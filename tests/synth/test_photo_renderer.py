@@ -8,6 +8,8 @@ import pytest
 from mien.alignment.crop import head_crop
 from mien.errors import InputError
 from mien.face3d.params import ARKIT_NAMES
+from mien.synth.contact import render_contact_sheet
+from mien.synth.dataset import DatasetConfig, RenderedHeads, is_photographed, write_dataset
 from mien.synth.deformation import rotation_matrix
 from mien.synth.fitting import Lens
 from mien.synth.motion import random_angles, random_expression
@@ -24,7 +26,8 @@ def pack(photo_head, tmp_path_factory):
     path = tmp_path_factory.mktemp("pack") / "people.npz"
     dark = replace(photo_head, name="somebody_2", albedo=photo_head.albedo // 2)
     write_people([photo_head, dark, replace(photo_head, name="else_1")], [False, False, True], path)
-    return PeoplePack(path)
+    with PeoplePack(path) as opened:
+        yield opened
 
 
 def test_a_photograph_is_redrawn_as_it_was(portrait, photo_head, photo_renderer):
@@ -115,7 +118,8 @@ def test_a_pack_says_when_it_is_none(tmp_path, pack, photo_head):
         PeoplePack(bad)
     other = tmp_path / "other.npz"
     write_people([replace(photo_head, iris=photo_head.iris * 0.5)], [False], other)
-    assert PeoplePack(other).signature() != pack.signature()
+    with PeoplePack(other) as opened:
+        assert opened.signature() != pack.signature()
 
 
 def test_a_seed_is_a_scene(pack):
@@ -159,3 +163,23 @@ def test_a_head_cut_by_the_photograph_is_refused(photo_head, portrait):
     cut[:2] = 255
     with pytest.raises(InputError, match="ends at the hair"):
         check_matte("cut", cut, points)
+
+
+def test_sheets_and_datasets_show_photographed_people(pack, tmp_path):
+    sheet = render_contact_sheet(2, size=64, people=pack.path)
+    assert sheet.shape == (64, 128, 3)
+    assert not np.array_equal(sheet, render_contact_sheet(2, size=64))
+    config = DatasetConfig(
+        num_scenes=4, frames_per_scene=2, size=32, processes=1, people=str(pack.path), photo_share=0.5, seed=2
+    )
+    heads = RenderedHeads(write_dataset(config, tmp_path / "heads"))
+    assert len(heads) == 8 and heads.config["people"] == pack.signature()
+    kinds = [is_photographed(config, i) for i in range(4)]
+    assert any(kinds) and not all(kinds)
+    photo = kinds.index(True)
+    yaw = heads.params(np.arange(2 * photo, 2 * photo + 2)).angles[:, 0].numpy()
+    assert np.abs(np.degrees(yaw)).max() <= 45 * 0.75
+    with pytest.raises(InputError, match="nobody of the split"):
+        only = tmp_path / "only.npz"
+        write_people([pack.person(0)], [False], only)
+        write_dataset(replace(config, people=str(only), split="heldout"), tmp_path / "none")

@@ -29,6 +29,8 @@ class Sheet:
     """Side of each picture in pixels."""
     columns: int = 8
     """Pictures in a row."""
+    people: str | None = None
+    """Pack of photographed people (`mien fit`) to mix them from."""
 
 
 def run(words: Sequence[str]) -> None:
@@ -43,7 +45,7 @@ def run(words: Sequence[str]) -> None:
     from mien.synth.contact import render_contact_sheet
 
     output = check_output(given.output, PICTURE_SUFFIXES)
-    write_image(output, render_contact_sheet(given.count, given.seed, given.size, given.columns))
+    write_image(output, render_contact_sheet(given.count, given.seed, given.size, given.columns, given.people))
     say(f"{output}: {given.count} people")
 
 

@@ -76,7 +76,8 @@ class DatasetConfig:
         content = {"version": VERSION} | {k: v for k, v in asdict(self).items() if k not in hidden}
         if self.people is None:
             return content
-        return content | {"people": PeoplePack(self.people).signature(), "photo_share": self.photo_share}
+        with PeoplePack(self.people) as pack:
+            return content | {"people": pack.signature(), "photo_share": self.photo_share}
 
 
 def person_seed(config: DatasetConfig, scene: int) -> int:
@@ -113,6 +114,7 @@ class SceneRenderer:
         self._pack = PeoplePack(config.people) if config.people else None
         self._numbers = self._pack.numbers(held_out=config.split == "heldout") if self._pack else []
         if self._pack is not None and not self._numbers:
+            self._pack.close()
             raise InputError(f"{config.people} holds nobody of the split {config.split!r}.")
         self._drawn = HeadRenderer(config.size, config.supersample)
         self._photographed = PhotoRenderer(config.size, config.supersample) if self._pack else None
@@ -124,6 +126,8 @@ class SceneRenderer:
         self._drawn.close()
         if self._photographed is not None:
             self._photographed.close()
+        if self._pack is not None:
+            self._pack.close()
 
     def render(self, scene: int) -> tuple[np.ndarray, list[Frame]]:
         """Identity (100,) and frames of a scene."""

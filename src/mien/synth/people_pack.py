@@ -93,6 +93,16 @@ class PeoplePack:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __enter__(self) -> PeoplePack:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; people already asked for stay."""
+        self._file.close()
+
     def numbers(self, *, held_out: bool) -> list[int]:
         """Positions of the people that training, or held-out, renders may show."""
         return np.flatnonzero(self.held_out == held_out).tolist()

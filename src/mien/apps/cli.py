@@ -23,6 +23,7 @@ COMMANDS = {
     "edit": "put the person of a photo into another pose or expression",
     "track": "measure a face in every frame of a video",
     "render": "render people who do not exist: contact sheets and training sets",
+    "fit": "take portraits apart into people who can be rendered",
     "prepare": "turn videos of VoxCeleb into a training set",
     "train": "train a network from zero",
     "evaluate": "measure bundles and other drivers against the truth",

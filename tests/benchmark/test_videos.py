@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,28 @@ def test_frames_count_as_one_set_however_they_arrive(painted, videos):
     whole = _measured(painted, videos, "cross", painted.Mover("whole")).distances["whole"]
     parts = _measured(painted, videos, "cross", painted.Mover("whole"), frames=3).distances["whole"]
     assert {count for _, count in whole.values()} == {8} and {count for _, count in parts.values()} == {6}
+
+
+def test_frames_and_clips_have_frechet_distances_of_known_size(painted, tmp_path):
+    """Red levels of frames are 1, 2, … 33 and all raised by 3; two clips of 16 of the 33 frames remain."""
+    frames = tmp_path / "dora" / "v0"
+    frames.mkdir(parents=True)
+    for i in range(33):
+        write_image(frames / f"{i}.png", painted.paint(i))
+
+    class Shifted:
+        name, framing = "shifted", "source"
+
+        def reenact(self, source, drivers):
+            return [driver + np.array([3, 0, 0], np.uint8) for driver in drivers]
+
+    def red(pictures):
+        return (pictures[..., 0, :1, 0] + 1) * 127.5
+
+    features = {"frame_features": {"red": red}, "clip_features": {"red of clips": lambda clip: red(clip).mean(1)}}
+    instruments = replace(painted.instruments(), **features)
+    settings = VideoSettings(size=painted.SIZE, frames=None)
+    measured = measure_videos("self", [Shifted()], find_clips(tmp_path), instruments, settings)
+    found = measured.distances["shifted"]
+    assert found["red"] == (pytest.approx(9, rel=1e-3), 33)
+    assert found["red of clips"] == (pytest.approx(9, rel=1e-3), 2)

@@ -16,7 +16,7 @@ from mien.errors import InputError, MissingDataError, MissingExtraError
 
 if TYPE_CHECKING:
     from mien.benchmark import Driver, Instruments
-    from mien.benchmark.instruments import Distance
+    from mien.benchmark.instruments import Distance, Features
 
 JudgeName = Literal["embedded", "mediapipe"]
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")]
@@ -38,6 +38,10 @@ class InstrumentOptions:
     """LPIPS weights (alex.pth of version 0.1); needs --alexnet too."""
     alexnet: Path | None = None
     """AlexNet weights of torchvision (alexnet-owt-*.pth), for LPIPS."""
+    inception: Path | None = None
+    """Inception weights of FID (pt_inception-2015-12-05-*.pth)."""
+    i3d: Path | None = None
+    """I3D weights of FVD (rgb_imagenet.pt)."""
 
 
 def build_instruments(options: InstrumentOptions) -> Instruments:
@@ -65,7 +69,32 @@ def build_instruments(options: InstrumentOptions) -> Instruments:
         from mien.checkpoints.perceptual import load_lpips
 
         distances["LPIPS (AlexNet)"] = load_lpips(options.alexnet, options.lpips)
-    return Instruments(judges=judges, identities=identities, distances=distances, absent=tuple(absent))
+    frames, clips = _features(options, absent)
+    return Instruments(
+        judges=judges,
+        identities=identities,
+        distances=distances,
+        frame_features=frames,
+        clip_features=clips,
+        absent=tuple(absent),
+    )
+
+
+def _features(options: InstrumentOptions, absent: list[str]) -> tuple[dict[str, Features], dict[str, Features]]:
+    """The networks of FID and FVD, as far as their weights are given."""
+    from mien.checkpoints.perceptual import load_i3d, load_inception
+
+    frames: dict[str, Features] = {}
+    clips: dict[str, Features] = {}
+    if options.inception is None:
+        absent.append("FID (Inception): no weights given (--inception)")
+    else:
+        frames["FID (Inception)"] = load_inception(options.inception)
+    if options.i3d is None:
+        absent.append("FVD (I3D): no weights given (--i3d)")
+    else:
+        clips["FVD (I3D)"] = load_i3d(options.i3d)
+    return frames, clips
 
 
 def _judges(options: InstrumentOptions, absent: list[str]) -> tuple[Any, ...]:

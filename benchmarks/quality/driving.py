@@ -1,7 +1,9 @@
 """Do the driver's movements arrive in the result? Real clips drive sources through the public API; MediaPipe judges.
 
-For every face of every clip and every source: the share of result frames in which a face is found, and for each
-coordinate the Pearson correlation between driver and result. Only coordinates that the driver moves (MOVED) count.
+For every face of every clip, every source, absolute and relative driving, with and without smoothing: the share of
+result frames in which a face is found; for each coordinate the Pearson correlation between driver and result, where
+only coordinates that the driver moves (MOVED) count; and the jitter of the angles, mean |second difference|, of the
+result over that of the driver. The reference of relative driving is the driver's most neutral frame.
 The embedded tracker was trained on four fifths of the frames of these clips (`mien.tracking.material`); generator,
 encoder and directions have not seen them. Their heads move by a degree or two, as little as two looks of MediaPipe at
 the same frame differ; `--steady` takes that noise out of the judge.
@@ -14,8 +16,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,18 +38,22 @@ from instruments import (
 from rich.table import Table
 
 import mien
-from mien.errors import MienError
+from mien.errors import InputError, MienError
 from mien.face3d.params import FaceParams
 from mien.images import read_image
 from mien.media import read_video
-from mien.metrics import Correlation
-from mien.pipelines import Identity, Reenactor, load
+from mien.media.reader import Frame
+from mien.metrics import Correlation, Jitter
+from mien.pipelines import Identity, Reenactor, load, neutral_face
+from mien.pipelines.streaming import StreamOptions
 from mien.tracking.follow import follow
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
+from mien.tracking.smoothing import Smoothing
 from mien.tracking.steady import LOOKS, SteadyTracker
 
 COORDINATES = ("yaw", "pitch", "roll", "jaw_open", "mouth_smile", "blink")
+ANGLES = ("yaw", "pitch", "roll")
 MOVED = {name: 0.5 if name in ("yaw", "pitch", "roll") else 0.03 for name in COORDINATES}  # degrees; coefficients
 CLIPS = {"head_pose_male.mp4": ("largest",), "head_pose_female_and_male.mp4": ("left", "right")}
 SAMPLES = Path(mien.__file__).parent / "assets" / "samples"
@@ -64,6 +71,8 @@ class Settings:
         frames: at most this many frames of each clip; 0 for all.
         device: where the bundle runs; default the best there is.
         tracker: what the bundle measures faces with.
+        driving: absolute: the driver's pose itself; relative: its change since the reference.
+        smoothing: whether the driver's track is smoothed.
         steady: judge every frame by the mean of sixteen looks of MediaPipe instead of one, in driver and result alike.
         name: name of the result files.
     """
@@ -74,6 +83,8 @@ class Settings:
     frames: int = 0
     device: str | None = None
     tracker: TrackerName = "embedded"
+    driving: tuple[Literal["absolute", "relative"], ...] = ("absolute", "relative")
+    smoothing: tuple[Literal["on", "off"], ...] = ("on", "off")
     steady: bool = False
     name: str = "driving"
 
@@ -87,22 +98,36 @@ def main(settings: Settings) -> None:
     identities = identified(model, settings.sources or _default_sources(data))
     runs = []
     for clip, faces in CLIPS.items():
-        frames = [frame.image for frame in read_video(data / "clips" / clip)][: settings.frames or None]
+        frames = list(read_video(data / "clips" / clip))[: settings.frames or None]
         for face in faces:
-            driver = FaceParams.cat(list(follow(judge, frames, choose=face)))
-            for source, identity in identities.items():
+            driver = FaceParams.cat(list(follow(judge, [frame.image for frame in frames], choose=face)))
+            for (source, identity), kind, smoothing in product(
+                identities.items(), settings.driving, settings.smoothing
+            ):
+                run = {"clip": clip, "face": face, "source": source, "driving": kind, "smoothing": smoothing}
                 try:
-                    driven = list(model.stream(identity, frames, face=face).results())
+                    options = stream_options(model, frames, face, kind, smoothing)
+                    driven = list(model.stream(identity, frames, **options).results())
                 except MienError as error:
                     CONSOLE.log(f"{clip} {face} → {source}: {error}")
-                    runs.append({"clip": clip, "face": face, "source": source, "error": str(error)})
+                    runs.append(run | {"error": str(error)})
                     continue
-                run = compare(driver, measure(judge, enlarged([one.image for one in driven])))
+                run |= compare(driver, measure(judge, enlarged([one.image for one in driven])))
                 run["tracked"] = sum(one.found for one in driven) / len(driven)
-                runs.append({"clip": clip, "face": face, "source": source} | run)
-                CONSOLE.log(f"{clip} {face} → {source}: faces in {run['found']:.0%} of {run['frames']} frames")
+                runs.append(run)
+                where = f"{clip} {face} → {source}, {kind}, smoothing {smoothing}"
+                CONSOLE.log(f"{where}: faces in {run['found']:.0%} of {run['frames']} frames")
     name = "MediaPipe Face Landmarker" + (f", mean of {2 * len(LOOKS)} looks" if settings.steady else "")
     report(settings.name, settings, {"judge": name, "runs": runs}, table_of(runs))
+
+
+def stream_options(model: Reenactor, frames: Sequence[Frame], face: str, driving: str, smoothing: str) -> StreamOptions:
+    """How one variant is driven."""
+    options: StreamOptions = {"face": face, "smoothing": Smoothing() if smoothing == "on" else None}
+    if driving == "relative":
+        watch = model.watch(frames, model.settings(**options))
+        options |= {"relative": True, "reference": neutral_face(watch, model.bundle.motion)}
+    return options
 
 
 def identified(model: Reenactor, files: Sequence[Path]) -> dict[str, Identity]:
@@ -117,9 +142,10 @@ def identified(model: Reenactor, files: Sequence[Path]) -> dict[str, Identity]:
 
 
 def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
-    """Correlations of a driver (T) and its result (T); null where fewer than LEAST_FRAMES frames show both faces.
+    """Correlations and jitter of a driver (T) and its result (T).
 
-    Whether the driver moves a coordinate is read from the driver alone.
+    A correlation is null where fewer than LEAST_FRAMES frames show both faces. Whether the driver moves a coordinate is
+    read from the driver alone.
     """
     first, second = (
         torch.stack([named_coordinates(faces)[name] for name in COORDINATES], 1) for faces in (driver, result)
@@ -128,6 +154,7 @@ def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
     correlation.update(first, second, valid=driver.valid & result.valid)
     is_measurable = int((driver.valid & result.valid).sum()) >= LEAST_FRAMES
     r = correlation.result() if is_measurable else torch.full((len(COORDINATES),), math.nan)
+    trembles = [_jitter(values[:, :3], faces.valid) for values, faces in ((first, driver), (second, result))]
     driver_std, result_std = _spread(first[driver.valid]), _spread(second[result.valid])
     return {
         "frames": len(driver),
@@ -142,7 +169,19 @@ def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
             }
             for i, name in enumerate(COORDINATES)
         },
+        "jitter_deg": {
+            name: {"driver": plain(trembles[0][i]), "result": plain(trembles[1][i])} for i, name in enumerate(ANGLES)
+        },
     }
+
+
+def _jitter(angles_deg: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    jitter = Jitter()
+    jitter.update(angles_deg, valid)
+    try:
+        return jitter.result().mean
+    except InputError:
+        return torch.full((len(ANGLES),), math.nan)
 
 
 def _spread(values: torch.Tensor) -> torch.Tensor:
@@ -150,31 +189,39 @@ def _spread(values: torch.Tensor) -> torch.Tensor:
 
 
 def table_of(runs: Sequence[dict[str, Any]]) -> Table:
-    """One row per run and a last row of means over the runs whose driver moves the coordinate."""
-    table = Table(
-        title="Driving by real video", caption="Correlation driver–result; in parentheses: the driver hardly moves it."
-    )
-    for column in ("clip", "face", "source", "found", *COORDINATES):
+    """One row per variant, clip and face, the mean over its sources; below, the means of each variant."""
+    caption = "Correlation driver–result; in parentheses: the driver hardly moves it. Jitter: result over driver."
+    table = Table(title="Driving by real video", caption=caption)
+    jitters = [f"jitter {name}" for name in ANGLES]
+    for column in ("driving", "smoothing", "clip", "face", "found", *COORDINATES, *jitters):
         table.add_column(column)
     runs = [run for run in runs if "error" not in run]
-    for run in runs:
-        cells = [_cell(run["coordinates"][name]) for name in COORDINATES]
-        table.add_row(run["clip"], str(run["face"]), run["source"], f"{run['found']:.0%}", *cells)
-    means = [shown(_mean_driven(runs, name)) for name in COORDINATES]
-    found = float(np.mean([run["found"] for run in runs] or [0.0]))
-    table.add_row("mean of driven", "", "", f"{found:.0%}", *means)
+    for keys in (("driving", "smoothing", "clip", "face"), ("driving", "smoothing")):
+        for group in dict.fromkeys(tuple(run[key] for key in keys) for run in runs):
+            members = [run for run in runs if tuple(run[key] for key in keys) == group]
+            labels = list(map(str, group)) if len(group) == 4 else [*map(str, group), "mean of driven", ""]
+            found = float(np.mean([run["found"] for run in members]))
+            cells = [_cell(members, name, is_mean=len(group) == 2) for name in COORDINATES]
+            table.add_row(*labels, f"{found:.0%}", *cells, *(shown(jitter_ratio(members, name)) for name in ANGLES))
     return table
 
 
-def _cell(value: dict[str, Any]) -> str:
-    text = shown(value["correlation"])
-    return text if value["is_driven"] else f"({text})"
+def jitter_ratio(runs: Sequence[dict[str, Any]], name: str) -> float:
+    """Jitter of results over that of their drivers: the mean over runs; NaN where there is none."""
+    pairs = [run["jitter_deg"][name] for run in runs]
+    ratios = [pair["result"] / pair["driver"] for pair in pairs if pair["driver"] and pair["result"] is not None]
+    return float(np.mean(ratios)) if ratios else math.nan
 
 
-def _mean_driven(runs: Sequence[dict[str, Any]], name: str) -> float | None:
+def _cell(runs: Sequence[dict[str, Any]], name: str, *, is_mean: bool) -> str:
+    """The mean over runs that say something: those whose driver moves the coordinate, or all of one still driver."""
     values = [run["coordinates"][name] for run in runs]
-    driven = [v["correlation"] for v in values if v["is_driven"] and v["correlation"] is not None]
-    return float(np.mean(driven)) if driven else None
+    driven = [value for value in values if value["is_driven"]]
+    if is_mean and not driven:
+        return shown(None)
+    known = [value["correlation"] for value in driven or values if value["correlation"] is not None]
+    text = shown(float(np.mean(known)) if known else None)
+    return text if driven else f"({text})"
 
 
 def _default_sources(data: Path) -> tuple[Path, ...]:

@@ -14,9 +14,11 @@ from mien.synth.deformation import rotation_matrix
 from mien.synth.fitting import Lens
 from mien.synth.motion import random_angles, random_expression
 from mien.synth.people_pack import PeoplePack, write_people
-from mien.synth.photo_renderer import mirrored, ring_values
+from mien.synth.photo_geometry import ring_values
+from mien.synth.photo_renderer import mirrored
 from mien.synth.photo_scene import mixed_texture, plain_scene, random_photo_scene
 from mien.synth.photograph import check_matte, iris_colour
+from mien.synth.sequence import random_motion, render_motion
 
 EYE, MOUTH, SKIN, HAIR = 3, 4, 1, 2
 
@@ -183,3 +185,12 @@ def test_sheets_and_datasets_show_photographed_people(pack, tmp_path):
         only = tmp_path / "only.npz"
         write_people([pack.person(0)], [False], only)
         write_dataset(replace(config, people=str(only), split="heldout"), tmp_path / "none")
+
+
+def test_photographed_people_move_smoothly_in_clips(photo_head):
+    motion = random_motion(4, 25.0, 3)
+    frames = list(render_motion(plain_scene(photo_head, 64), motion, 64, 1))
+    assert len(frames) == 4
+    assert np.allclose([f.angles for f in frames], motion.angles, atol=1e-6)
+    steps = [np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    assert 0 < max(steps) < 25

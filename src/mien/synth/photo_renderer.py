@@ -8,26 +8,24 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from scipy.spatial import KDTree
 
 from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.synth import photo_shaders as shaders
 from mien.synth.assets import FACE, NECK, load_head
-from mien.synth.cutout import RING, grid_triangles
+from mien.synth.cutout import grid_triangles
 from mien.synth.deformation import Deformer, Eyeball, Lids, rotation_matrix
-from mien.synth.framing import BODY_SHARE, PIVOT_CM, View, crop_framing, view_head, visible_landmarks
+from mien.synth.framing import BODY_SHARE, View, crop_framing, view_head, visible_landmarks
 from mien.synth.graphics import Stage, open_context
 from mien.synth.paint import Canvas
 from mien.synth.people import random_person
+from mien.synth.photo_geometry import HungSheet, hang_sheet, ring_values, skull_colour
 from mien.synth.photo_scene import PhotoScene
-from mien.synth.photograph import PHOTO_PX, TEXTURE_PX, PhotoHead, sheet_uv
+from mien.synth.photograph import PHOTO_PX, TEXTURE_PX, sheet_uv
 from mien.synth.renderer import Frame
 from mien.synth.unwrapping import ALBEDO_RANGE, smoothstep
 
 _CORE_CM, _CORE_CENTRE_Y = np.array([6.3, 8.2]), -0.4
-_SKULL_CENTRE = np.array([0.0, 4.0, 0.0])
 _SKULL_BOTTOM_Y = -10.0
-_FADE_BELOW_CHIN_CM = 9.5
 _TEETH = np.array([0.80, 0.76, 0.69])
 _GUMS = np.array([0.52, 0.26, 0.25])
 _PROGRAMS = {
@@ -35,42 +33,6 @@ _PROGRAMS = {
     "sheet": (shaders.SHEET_VERTEX, shaders.SHEET_FRAGMENT),
     "skull": (shaders.SKULL_VERTEX, shaders.SKULL_FRAGMENT),
 }
-
-
-def ring_values(points: np.ndarray, ring: np.ndarray) -> np.ndarray:
-    """(N, C) values by direction around the head's middle, of (RING, C), at points (N, 3) in head axes."""
-    angle = np.arctan2(points[:, 1] - _SKULL_CENTRE[1], points[:, 0]) / (2 * np.pi) * RING
-    low = np.floor(angle).astype(int)
-    part = (angle - low)[:, None]
-    return ring[low % RING] * (1 - part) + ring[(low + 1) % RING] * part
-
-
-def skull_colour(points: np.ndarray, ring: np.ndarray) -> np.ndarray:
-    """(N, 3) colours of the back of a head at points (N, 3): what its edge shows, and behind the ears its hair."""
-    angle = 2 * np.pi * np.arange(RING) / RING
-    hair = np.median(ring[np.sin(angle) > 0.6], 0)
-    behind = smoothstep(2.5, -1.5, points[:, 2]) * smoothstep(-4.5, -1.5, points[:, 1])
-    return ring_values(points, ring) + behind[:, None] * (hair - ring_values(points, ring))
-
-
-@dataclass(frozen=True)
-class _Binding:
-    """How the sheet of one photograph hangs on its head.
-
-    Attributes:
-        turn: (3, 3) rotation of the head in the photograph.
-        body: (GRID², 3) cm from the neck's pivot, axes of the photograph's camera.
-        share: (GRID²,) how far each vertex follows the head.
-        near, weights: (GRID², 6) vertices of the head and how far their displacement counts.
-        normals: (GRID², 3) head axes.
-    """
-
-    turn: np.ndarray
-    body: np.ndarray
-    share: np.ndarray
-    near: np.ndarray
-    weights: np.ndarray
-    normals: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -122,7 +84,7 @@ class PhotoRenderer:
         self.size, self.supersample = size, supersample
         self.head = load_head()
         self._deformer = Deformer(self.head)
-        self._bindings: dict[str, _Binding] = {}
+        self._sheets: dict[str, HungSheet] = {}
         regions = _regions(TEXTURE_PX)
         self._context = open_context()
         with self._context:
@@ -224,27 +186,12 @@ class PhotoRenderer:
         stage.programs["photo_face"]["regions"].value = 1
         stage.programs["sheet"]["photo"].value = 2
 
-    def _bind(self, photo: PhotoHead, own: np.ndarray) -> _Binding:
-        """Where the sheet of a photograph is, and which skin it follows; the same for all scenes of one photograph."""
-        if photo.name not in self._bindings:
-            turn = rotation_matrix(photo.angles)
-            body = photo.sheet()
-            local = body @ turn + PIVOT_CM
-            chin = float(own[self.head.landmarks[8], 1])
-            share = smoothstep(chin - _FADE_BELOW_CHIN_CM, chin, local[:, 1])
-            distance, near = KDTree(own).query(local, 6)
-            weights = 1 / (distance + 0.3)
-            weights *= share[:, None] / weights.sum(1, keepdims=True)
-            normals = (local - [0.0, 2.0, 0.0]) / np.array([7.5, 11.0, 9.0]) ** 2
-            normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-            self._bindings[photo.name] = _Binding(
-                turn, body, share, np.asarray(near), weights.astype(np.float32), normals
-            )
-        return self._bindings[photo.name]
-
     def _place_sheet(self, scene: PhotoScene, own: np.ndarray, moved: np.ndarray) -> None:
         """Upload the sheet of a scene; it follows the skin's displacement (V, 3) from the photographed shape."""
-        sheet = self._bind(scene.head, own)
+        name = scene.head.name
+        if name not in self._sheets:
+            self._sheets[name] = hang_sheet(scene.head, own, float(own[self.head.landmarks[8], 1]))
+        sheet = self._sheets[name]
         follow = np.einsum("vk,vkc->vc", sheet.weights, moved[sheet.near])
         head = sheet.body @ sheet.turn + follow
         packed = np.concatenate([head, sheet.body + follow @ sheet.turn.T, sheet.normals], 1)

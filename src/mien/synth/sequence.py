@@ -9,6 +9,8 @@ import numpy as np
 
 from mien.face3d.params import ARKIT_NAMES
 from mien.synth.motion import tame
+from mien.synth.photo_renderer import PhotoRenderer
+from mien.synth.photo_scene import PhotoScene
 from mien.synth.renderer import Frame, HeadRenderer
 from mien.synth.scenery import Scene, random_scene
 
@@ -106,10 +108,14 @@ def random_motion(num_frames: int, rate: float, motion_seed: int) -> Motion:
     return Motion(angles, np.stack([tame(e) for e in expression]), rate)
 
 
-def render_motion(scene: Scene, motion: Motion, size: int, supersample: int = 2) -> Iterator[Frame]:
-    """Render a scene's person in motion, frame by frame in constant memory."""
-    with HeadRenderer(size, supersample) as renderer:
-        yield from renderer.stream(scene, motion.angles, motion.expression)
+def render_motion(scene: Scene | PhotoScene, motion: Motion, size: int, supersample: int = 2) -> Iterator[Frame]:
+    """Render a scene's person, drawn or photographed, in motion, frame by frame in constant memory."""
+    if isinstance(scene, PhotoScene):
+        with PhotoRenderer(size, supersample) as renderer:
+            yield from renderer.stream(scene, motion.angles, motion.expression)
+    else:
+        with HeadRenderer(size, supersample) as renderer:
+            yield from renderer.stream(scene, motion.angles, motion.expression)
 
 
 def render_sequence(

@@ -34,6 +34,13 @@ def test_scatter_lowers_r_squared(painted, swept):
     assert line.r == pytest.approx(expected) and line.r2 == pytest.approx(expected**2)
 
 
+def test_where_a_source_starts_is_no_scatter(painted, swept):
+    sweep = next(s for s in swept[0] if s.coordinate == "yaw")
+    elsewhere = type(sweep)(**(vars(sweep) | {"read": sweep.read + 30, "source": 7}))
+    line = fit_lines([sweep, elsewhere], "painted", painted.instruments().space.names)["yaw"]
+    assert line.r > 0.999 and line.slope == pytest.approx(0.5, abs=0.02)
+
+
 def test_lost_faces_are_left_out(painted, swept):
     sweep = next(s for s in swept[0] if s.coordinate == "yaw")
     read = sweep.read.copy()

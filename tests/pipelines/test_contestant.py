@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from mien.benchmark import Driver, Editor
 from mien.errors import InputError
@@ -40,16 +39,11 @@ def test_edits_are_at_absolute_values(fakes):
 
 
 def test_codes_may_come_from_another_model(fakes):
-    model = fakes.random_model()
-    still = replace(model.bundle.directions.config)
-    matrix = type(model.bundle.directions)(still).requires_grad_(False)
-    for parameter in matrix.parameters():
-        torch.nn.init.zeros_(parameter)
-    baseline = Reenactor(replace(model.bundle, directions=matrix), tracker=model.tracker)
+    model, other = fakes.random_model(), Reenactor(fakes.random_bundle(1), tracker=fakes.PaintedTracker())
     source, target = fakes.paint((20, 40)), fakes.paint((30, 36), smile=0.9)
-    driver = BundleDriver(baseline, "still", identifier=model)
-    (result,) = driver.reenact(source, [target])
-    assert np.array_equal(result, model.edit(model.identify(source)))
+    (result,) = BundleDriver(model, identifier=other).reenact(source, [target])
+    assert np.array_equal(result, model.drive(other.identify(source), target))
+    assert not np.array_equal(result, model.drive(model.identify(source), target))
 
 
 def test_other_coordinates_are_not_swept(fakes):

@@ -3,6 +3,15 @@
 from mien.inversion.critic import CodeCritic
 from mien.inversion.e4e import E4eConfig, E4eEncoder
 from mien.inversion.encoder import Encoder, EncoderConfig, grow_encoder, refine_encoder
+from mien.inversion.feature import (
+    FeatureConfig,
+    FeatureEncoder,
+    FeatureRefiner,
+    FeatureShift,
+    FeatureTransformer,
+    copying,
+    feature_config,
+)
 from mien.inversion.tuning import TuningConfig, tune_generator
 
 __all__ = [
@@ -11,7 +20,14 @@ __all__ = [
     "E4eEncoder",
     "Encoder",
     "EncoderConfig",
+    "FeatureConfig",
+    "FeatureEncoder",
+    "FeatureRefiner",
+    "FeatureShift",
+    "FeatureTransformer",
     "TuningConfig",
+    "copying",
+    "feature_config",
     "grow_encoder",
     "refine_encoder",
     "tune_generator",

@@ -2,7 +2,7 @@
 
 from mien.stylegan2.config import DiscriminatorConfig, GeneratorConfig
 from mien.stylegan2.discriminator import Discriminator
-from mien.stylegan2.generator import Generator, Styles
+from mien.stylegan2.generator import Generator, Styles, Trace
 from mien.stylegan2.growth import behind_new_block, grow_discriminator, grow_generator, widen_generator
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Generator",
     "GeneratorConfig",
     "Styles",
+    "Trace",
     "behind_new_block",
     "grow_discriminator",
     "grow_generator",

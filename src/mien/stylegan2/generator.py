@@ -5,7 +5,7 @@ z —mapping→ w —broadcast→ w+ —styles→ s —synthesis→ image. Featu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar, cast
 
@@ -46,16 +46,22 @@ class Trace:
             as it stands after a ToRGB ("rgb0", "rgb1", …).
         replace: values to put in place of a layer's own.
         features: filled by the pass, name → (B, C, H, W).
+        change: functions of a layer's own (or replaced) value that give what takes its place.
+        by_sample: they serve any part of the batch, so that a large one may come in several parts.
     """
 
     read: tuple[str, ...] = ()
     replace: Mapping[str, torch.Tensor] | None = None
     features: dict[str, torch.Tensor] | None = None
+    change: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
+    by_sample: bool = False
 
     def visit(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """Replace and record the output of one layer."""
         if self.replace and name in self.replace:
             x = self.replace[name].to(x.dtype)
+        if self.change and name in self.change:
+            x = self.change[name](x).to(x.dtype)
         if name in self.read:
             self.features = {**(self.features or {}), name: x}
         return x
@@ -145,9 +151,10 @@ class Generator(nn.Module):
             trace: layers to read or replace.
         """
         styles = code if isinstance(code, Styles) else self.styles(code)
-        if fast and trace is None and len(styles) > (most := self._samples_at_once(styles)):
+        is_divisible = trace is None or trace.by_sample
+        if fast and is_divisible and len(styles) > (most := self._samples_at_once(styles)):
             parts = [styles[i : i + most] for i in range(0, len(styles), most)]
-            return torch.cat([self.synthesis(part, noise=noise) for part in parts])
+            return torch.cat([self.synthesis(part, noise=noise, trace=trace) for part in parts])
         trace = trace or Trace()
         dtype = styles.conv[0].dtype
         x = self.const.to(dtype).expand(styles.conv[0].shape[0], -1, -1, -1)

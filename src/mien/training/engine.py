@@ -83,6 +83,17 @@ class Run:
         seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
         return torch.Generator().manual_seed(int(seed) >> 1)
 
+    def shared_generator(self, stream: int = 0) -> torch.Generator:
+        """Random numbers of this step that are the same in every process; see `share` for what to do with them."""
+        key = (self.config.seed, self.step, 11, stream)
+        seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(seed) >> 1)
+
+    @property
+    def share(self) -> slice:
+        """This process's samples of a batch that all have drawn alike."""
+        return slice(self.fabric.global_rank, None, self.fabric.world_size)
+
     def batch(self, count: int, size: int) -> torch.Tensor:
         """This process's share of the step's `size` indices, drawn without regard to the number of processes."""
         seed = np.random.SeedSequence((self.config.seed, self.step, 7)).generate_state(1, np.uint64)[0]

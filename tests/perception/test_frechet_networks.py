@@ -1,4 +1,4 @@
-"""Inception and I3D against pytorch-fid 0.3.0 and the original PyTorch port of I3D, all with weights filled by rule.
+"""Inception against numbers of pytorch-fid 0.3.0, I3D against a second writing of its PyTorch port, weights filled by rule.
 
 The file's order of tensors decides their filling, so a name that is mixed up shows.
 """

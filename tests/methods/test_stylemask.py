@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mien.methods import MaskNetworks, StyleMaskConfig
-from mien.stylegan2 import Styles
+from mien.methods import MaskNetworks, StyleMaskConfig, controlled_layers
+from mien.stylegan2 import Generator, GeneratorConfig, Styles
 
 WIDTHS = (6, 6, 4)
 
@@ -56,3 +56,25 @@ def test_other_generators_are_refused():
 def test_networks_can_be_built_without_memory():
     with torch.device("meta"):
         assert MaskNetworks(StyleMaskConfig(widths=WIDTHS)).networks[0][0].weight.is_meta
+
+
+def test_layers_up_to_128_are_controlled_unless_told_otherwise():
+    with torch.device("meta"):
+        config = GeneratorConfig(resolution=256, channel_base=1024, channel_max=16, latent_dim=4, style_dim=4)
+        large, small = Generator(config), Generator(GeneratorConfig(resolution=16, channel_max=8, channel_base=64))
+    assert controlled_layers(large).widths == (16,) * 10 + (8,) and large.convs[11].noise.shape[-1] == 256
+    assert controlled_layers(large, 12).widths == (16,) * 10 + (8, 8)
+    assert controlled_layers(small).widths == tuple(c.affine.weight.shape[0] for c in small.convs)
+    for count in (0, 6):
+        with pytest.raises(ValueError, match="controlled"):
+            controlled_layers(small, count)
+
+
+def test_the_first_layers_alone_mix_with_the_same_weights():
+    networks, source, target = MaskNetworks(StyleMaskConfig(widths=WIDTHS)), styles(0), styles(1)
+    all_layers, first = networks.mix(source, target), networks.first(2).mix(source, target)
+    assert all(torch.equal(a, b) for a, b in zip(all_layers.conv[:2], first.conv[:2], strict=True))
+    assert first.conv[2:] == source.conv[2:] and len(networks.networks) == 3
+    for count in (0, 4):
+        with pytest.raises(ValueError, match="these networks know 3"):
+            networks.first(count)

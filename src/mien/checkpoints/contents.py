@@ -13,6 +13,7 @@ from mien.errors import BundleError
 from mien.face3d.motion import MotionSpace
 from mien.inversion.e4e import E4eEncoder
 from mien.inversion.encoder import Encoder
+from mien.inversion.feature import FeatureRefiner
 from mien.methods.direction import DirectionMatrix
 from mien.methods.stylemask import MaskNetworks
 from mien.stylegan2 import Generator
@@ -56,7 +57,10 @@ NEEDS: Mapping[str, Need] = {
     ),
     "encoder": Need("inversion encoder", "import one with --encoder (e4e-voxceleb.pt, e4e_ffhq_encode_1024.pt)"),
     "directions": Need("direction matrix", "import one with --directions (A_matrix.pt)"),
-    "masks": Need("mask networks", "import them with --masks (mask_network_1024.pt)"),
+    "masks": Need(
+        "mask networks", "import them with --masks (mask_network_1024.pt), or train them (mien train stylemask)"
+    ),
+    "feature": Need("feature refinement", "train one (mien train feature) and add it with mien bundle --feature"),
     "tracker": Need("tracker", "import one with --tracker avatar, or name another (--tracker mediapipe)"),
     "deca": Need("DECA network, which its coordinates need", "import it with --deca (deca_model.tar)"),
 }
@@ -82,6 +86,7 @@ class Bundle:
         tracker: the networks of the embedded tracker.
         card: licence (text), provenance of the training data (text), quality (name → number).
         masks: the networks of StyleMask.
+        feature: what `one-shot` adds to a feature map.
         deca: measures faces for a motion space of model "deca", in crops that `tracker` finds.
         sources: part → where it came from, for parts that were imported.
     """
@@ -97,6 +102,7 @@ class Bundle:
     card: Mapping[str, Any]
     masks: MaskNetworks | None = None
     deca: DecaNet | None = None
+    feature: FeatureRefiner | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
 
     @property
@@ -111,6 +117,7 @@ class Bundle:
             "encoder": self.encoder,
             "directions": self.directions,
             "masks": self.masks,
+            "feature": self.feature,
             "deca": self.deca,
         }
         parts |= self.tracker._asdict() if self.tracker is not None else {}
@@ -163,6 +170,12 @@ class Bundle:
             raise self.refusal("masks")
         return self.masks
 
+    def need_feature(self) -> FeatureRefiner:
+        """The feature refinement; see `need_encoder`."""
+        if self.feature is None:
+            raise self.refusal("feature")
+        return self.feature
+
     def need_tracker(self) -> TrackerNetworks:
         """The networks of the embedded tracker; see `need_encoder`."""
         if self.tracker is None:
@@ -190,6 +203,11 @@ class Bundle:
         if self.masks is not None:
             widths = tuple(layer.affine.weight.shape[0] for layer in self.generator.convs)
             facts["widths of masks and styles"] = self.masks.config.widths, widths[: len(self.masks.config.widths)]
+        if self.feature is not None:
+            config = self.feature.config
+            if config.resolution not in generator.resolutions:
+                raise BundleError(f"the generator has no feature map of side {config.resolution} to refine")
+            facts["widths of feature map"] = config.channels, generator.channels(config.resolution)
         for what, (one, other) in facts.items():
             if one != other:
                 raise BundleError(f"{what} differ: {one} and {other}")

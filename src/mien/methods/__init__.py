@@ -8,7 +8,7 @@ from mien.methods.baselines import (
     style_factors,
 )
 from mien.methods.direction import DirectionConfig, DirectionMatrix, move_code
-from mien.methods.stylemask import MaskNetworks, StyleMaskConfig
+from mien.methods.stylemask import MaskNetworks, StyleMaskConfig, controlled_layers
 
 __all__ = [
     "DirectionConfig",
@@ -16,6 +16,7 @@ __all__ = [
     "MaskNetworks",
     "StyleMaskConfig",
     "assigned_directions",
+    "controlled_layers",
     "factor_slopes",
     "move_code",
     "regressed_directions",

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mien.stylegan2 import Styles
+from mien.stylegan2 import Generator, Styles
+
+TOP_RESOLUTION = 128
+"""Layers up to here are controlled unless told otherwise; at 1024² the authors control one more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +18,23 @@ class StyleMaskConfig:
     """`widths` of the style vectors of the controlled layers: the first styled convs of a generator, in order."""
 
     widths: tuple[int, ...]
+
+
+def controlled_layers(generator: Generator, num_layers: int | None = None) -> StyleMaskConfig:
+    """Sizes of mask networks for the first styled convs of a generator.
+
+    Args:
+        num_layers: how many; None takes all up to 128².
+
+    Raises:
+        ValueError: the generator has fewer layers, or none is asked for.
+    """
+    widths = tuple(layer.affine.weight.shape[0] for layer in generator.convs)
+    fitting = len([size for size in generator.config.resolutions if size <= TOP_RESOLUTION])
+    count = 2 * fitting - 1 if num_layers is None else num_layers
+    if not 1 <= count <= len(widths):
+        raise ValueError(f"{count} layers cannot be controlled: this generator has {len(widths)}")
+    return StyleMaskConfig(widths=widths[:count])
 
 
 class MaskNetworks(nn.Module):
@@ -32,6 +52,19 @@ class MaskNetworks(nn.Module):
         for name, weight in self.named_parameters():
             if name.endswith("weight"):
                 nn.init.normal_(weight, std=0.01)
+
+    def first(self, count: int) -> MaskNetworks:
+        """Networks that share the weights of these and control only the first `count` layers.
+
+        Raises:
+            ValueError: there are fewer, or none is asked for.
+        """
+        if not 1 <= count <= len(self.networks):
+            raise ValueError(f"{count} layers cannot be controlled: these networks know {len(self.networks)}")
+        with torch.device("meta"):
+            made = MaskNetworks(StyleMaskConfig(widths=self.config.widths[:count]))
+        made.networks = self.networks[:count]
+        return made.train(self.training)
 
     def masks(self, source: Styles, target: Styles) -> tuple[torch.Tensor, ...]:
         """Masks (B, width) in 0…1 of the controlled layers; 1 takes the channel from the target.

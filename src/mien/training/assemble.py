@@ -10,13 +10,15 @@ import torch
 from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
-from mien.inversion import Encoder
+from mien.inversion import Encoder, copying
 from mien.methods import DirectionMatrix
 from mien.training.parts import (
     load_detector,
     load_directions,
     load_encoder,
+    load_feature,
     load_generator,
+    load_masks,
     load_regressor,
 )
 
@@ -29,6 +31,9 @@ class Assembly:
         generator: run of recipe `generator` or `autoencoder`.
         tracker: run of recipe `tracker`.
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
+        masks: run of recipe `stylemask` on that generator; None leaves that method out.
+        feature: run of recipe `feature`; None leaves the method one-shot out.
+        copy_features: let what it adds stay where the source's head was: the published failure, for comparison.
         encoder_share: weight of that encoder against the autoencoder run's, where it must have started; the mean of
             weights before and after training on photographs keeps more of the sharpness before (Wortsman et al. 2022).
         name: what the bundle is called.
@@ -42,6 +47,9 @@ class Assembly:
     tracker: Path
     encoder: Path | None = None
     directions: Path | None = None
+    masks: Path | None = None
+    feature: Path | None = None
+    copy_features: bool = False
     encoder_share: float = 1.0
     name: str = "avatar"
     truncation: float = 1.0
@@ -94,6 +102,9 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         raise TrainingError(f"{plan.generator}: the generator's weights are not finite")
     directions = load_directions(plan.directions or plan.generator)
     directions, motion = widen(directions, arkit_motion_space(), "roll", plan.roll_deg)
+    feature = None if plan.feature is None else load_feature(plan.feature)
+    if feature is not None and plan.copy_features:
+        feature = copying(feature)
     bundle = Bundle(
         name=plan.name,
         generator=generator,
@@ -104,5 +115,8 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         crop="head",
         tracker=TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker)),
         card={"licence": plan.licence, "provenance": plan.provenance, "quality": dict(plan.quality)},
+        masks=None if plan.masks is None else load_masks(plan.masks),
+        feature=feature,
     )
+    bundle.check()
     return save_bundle(bundle, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +15,8 @@ from torch import nn
 
 from mien.checkpoints.parts import late_fields
 from mien.errors import TrainingError
-from mien.inversion import Encoder, EncoderConfig
-from mien.methods import DirectionConfig, DirectionMatrix
+from mien.inversion import Encoder, EncoderConfig, FeatureConfig, FeatureRefiner
+from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
 from mien.perception import IdentityConfig, IdentityNet
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from mien.tracking.detector import DetectorConfig, FaceDetector
@@ -81,6 +82,16 @@ def load_directions(folder: Path) -> DirectionMatrix:
     return _load(folder, "directions", DirectionConfig, DirectionMatrix)
 
 
+def load_masks(folder: Path) -> MaskNetworks:
+    """The averaged mask networks of a `stylemask` run."""
+    return _load(folder, "masks", StyleMaskConfig, MaskNetworks)
+
+
+def load_feature(folder: Path) -> FeatureRefiner:
+    """The averaged refiner of a `feature` run."""
+    return _load(folder, "feature", FeatureConfig, FeatureRefiner)
+
+
 def load_identity(folder: Path) -> IdentityNet:
     """The averaged net of an `identity` run."""
     return _load(folder, "identity", IdentityConfig, IdentityNet)
@@ -102,11 +113,16 @@ def _load_tracker_part(folder: Path, name: str, config_type: Any, build: Any) ->
         tensors = load_file(folder / "tracker.safetensors")
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise TrainingError(f"{folder}: no exported tracker there ({error})") from error
-    network = build(config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}))
+    network = build(_filled(config_type, sizes))
     state = {k.removeprefix(f"{name}."): v.float() for k, v in tensors.items() if k.startswith(f"{name}.")}
     counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
     network.load_state_dict(counters | state)
     return frozen(network)
+
+
+def _filled(config_type: Any, stored: Mapping[str, Any]) -> Any:
+    """A configuration as it was before it became JSON."""
+    return config_type(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
 
 
 def _load(folder: Path, name: str, config_type: Any, build: Any) -> Any:
@@ -114,7 +130,7 @@ def _load(folder: Path, name: str, config_type: Any, build: Any) -> Any:
     stored = read_networks(folder).get(name, {})
     if set(stored) | late_fields(config_type) != known:
         raise TrainingError(f"{folder}: networks.json does not describe a {name} of this version")
-    network = build(config_type(**stored))
+    network = build(_filled(config_type, stored))
     try:
         network.load_state_dict(load_weights(folder, name))
     except RuntimeError as error:

@@ -103,13 +103,15 @@ class Inverter:
     encoder: Encoder
     directions: DirectionMatrix | None = None
 
-    def codes(self, images: torch.Tensor, q: torch.Tensor, training: DirectionMatrix) -> torch.Tensor:
-        """(B, 3, S, S) pictures of coordinates (B, k) → (B, L, D); differentiable in the A that trains."""
+    def codes(self, images: torch.Tensor, q: torch.Tensor, training: DirectionMatrix | None) -> torch.Tensor:
+        """(B, 3, S, S) pictures of coordinates (B, k) → (B, L, D); differentiable in the A that trains, if one does."""
         with torch.no_grad():
             codes = self.encoder(images).float()
         if not self.encoder.config.pose_free:
             return codes
-        return (training if self.directions is None else self.directions).shift(codes, q)
+        matrix = training if self.directions is None else self.directions
+        assert matrix is not None
+        return matrix.shift(codes, q)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,19 +139,27 @@ class Material:
     portraits: Pictures | None = None
     pairs: Pairs | None = None
 
-    @torch.no_grad()
     def samples(self, count: int, psi: float, draws: torch.Generator) -> Faces:
         """Samples of the generator, drawn at ψ."""
+        return self.drawn(torch.randn(count, self.generator.config.latent_dim, generator=draws), psi)
+
+    @torch.no_grad()
+    def drawn(self, z: torch.Tensor, psi: float) -> Faces:
+        """The samples of z (B, latent_dim) at ψ."""
         generator = self.generator
-        z = torch.randn(count, generator.config.latent_dim, generator=draws).to(generator.w_mean)
+        z = z.to(generator.w_mean)
         codes = generator.broadcast(generator.truncate(generator.mapping(z), psi))
         images = generator.synthesis(generator.truncate(codes, self.truncation), noise="none").float()
         return Faces(images, codes.float(), *self._read(images))
 
     def real(self, count: int, matrix: DirectionMatrix, draws: torch.Generator) -> Faces:
         """Random portraits with the codes of their inversion."""
+        assert self.portraits is not None
+        return self.inverted(torch.randint(len(self.portraits), (count,), generator=draws), matrix)
+
+    def inverted(self, index: torch.Tensor, matrix: DirectionMatrix | None = None) -> Faces:
+        """Portraits by number (B,) with the codes of their inversion; without the A that trains where none does."""
         assert self.portraits is not None and self.inverter is not None
-        index = torch.randint(len(self.portraits), (count,), generator=draws)
         images = self.portraits.pictures(index).to(self.generator.w_mean)
         q, valid = self._read(images)
         return Faces(images, self.inverter.codes(images, q, matrix), q, valid)

@@ -1,6 +1,6 @@
-"""Inception against numbers of pytorch-fid 0.3.0, I3D against a second writing of its PyTorch port, weights filled by rule.
+"""Inception against numbers of pytorch-fid 0.3.0, I3D against a second writing of its PyTorch port.
 
-The file's order of tensors decides their filling, so a name that is mixed up shows.
+All weights are filled by rule. The file's order of tensors decides their filling, so a name that is mixed up shows.
 """
 
 import math

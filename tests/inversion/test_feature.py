@@ -45,7 +45,7 @@ def test_the_map_is_the_last_of_its_side(generator, resolution):
 
 @pytest.mark.parametrize("changes", [{"resolution": 24}, {"resolution": 4}, {"resolution": 64, "picture": 32}])
 def test_maps_that_cannot_be(changes):
-    with pytest.raises(ValueError, match="side|halved"):
+    with pytest.raises(ValueError, match=r"side|halved"):
         FeatureConfig(**{"picture": 128, **changes})
     with pytest.raises(ValueError, match="no feature map"):
         feature_config(SIZES, 64)

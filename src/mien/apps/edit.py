@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -31,6 +31,8 @@ class Arguments:
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
+    method: Literal["directions", "one-shot"] = "directions"
+    """How coordinates become a picture; one-shot also refines features."""
     grid: bool = False
     """All combinations of two ranges as one picture."""
     paste: bool = False
@@ -109,6 +111,7 @@ def run(words: Sequence[str]) -> None:
         grid=given.grid,
         paste=given.paste,
         verify=given.verify,
+        method=given.method,
     )
     model = load(given.bundle, given.device, given.tracker)
     with progress_bar("tune") as update:

@@ -36,8 +36,8 @@ class Arguments:
     """Video, folder of pictures, or photo of the person who moves."""
     output: Output
     """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
-    method: Literal["auto", "directions", "stylemask"] = "auto"
-    """How motion becomes a new code; auto: what the bundle has, directions where it has both."""
+    method: Literal["auto", "directions", "one-shot", "stylemask"] = "auto"
+    """How motion becomes a new code; auto: what the bundle has, directions where it has several."""
     relative: bool = False
     """Apply the driver's change since its reference frame instead of its pose itself."""
     reference: str = "neutral"

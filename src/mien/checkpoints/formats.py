@@ -11,6 +11,7 @@ from mien.face3d.motion import MotionSpace
 from mien.face3d.params import EXPRESSION_NAMES
 from mien.inversion.e4e import E4eConfig, E4eEncoder
 from mien.inversion.encoder import Encoder, EncoderConfig
+from mien.inversion.feature import FeatureConfig, FeatureRefiner
 from mien.methods.direction import DirectionConfig, DirectionMatrix
 from mien.methods.stylemask import MaskNetworks, StyleMaskConfig
 from mien.stylegan2 import Generator, GeneratorConfig
@@ -37,6 +38,7 @@ NETWORKS: Mapping[str, tuple[NetworkKind, ...]] = {
     "encoder": (_kind(EncoderConfig, Encoder), _kind(E4eConfig, E4eEncoder, "e4e")),
     "directions": (_kind(DirectionConfig, DirectionMatrix),),
     "masks": (_kind(StyleMaskConfig, MaskNetworks),),
+    "feature": (_kind(FeatureConfig, FeatureRefiner),),
     "deca": (_kind(DecaNetConfig, DecaNet),),
     "detector": (_kind(DetectorConfig, FaceDetector),),
     "regressor": (_kind(RegressorConfig, FaceRegressor),),

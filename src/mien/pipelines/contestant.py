@@ -37,7 +37,8 @@ class BundleDriver:
         self.model, self._identifier = model, model if identifier is None else identifier
         self.name = model.bundle.name if name is None else name
         self.framing: Framing = cast(Framing, model.bundle.crop)
-        self._method, self._batch = choose_method(model.bundle, method), batch
+        self._method: Method = choose_method(model.bundle, method)
+        self._batch = batch
 
     def reenact(self, source: np.ndarray, drivers: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         """See `mien.benchmark.protocol.Driver.reenact`; None where source or driver shows no face."""
@@ -55,7 +56,7 @@ class BundleDriver:
         for start in range(0, len(found), self._batch):
             part = found[start : start + self._batch]
             params = FaceParams.cat([face for i in part if (face := faces[i]) is not None])
-            pictures = self.model.render(identity, self.model.change(identity, params))
+            pictures = self.model.render(identity, self.model.change(identity, params), self._method)
             for i, picture in zip(part, pictures, strict=True):
                 results[i] = picture
         return results
@@ -84,4 +85,8 @@ class BundleDriver:
         except NoFaceError:
             return None
         changes = torch.cat([self.model.edit_change(identity, {coordinate: value}) for value in values])
-        return [picture for part in changes.split(self._batch) for picture in self.model.render(identity, part)]
+        return [
+            picture
+            for part in changes.split(self._batch)
+            for picture in self.model.render(identity, part, self._method)
+        ]

@@ -18,7 +18,7 @@ from mien.inversion import TuningConfig
 from mien.media import VIDEO_SUFFIXES, VideoWriter, check_output
 from mien.pipelines.faces import Face
 from mien.pipelines.identity import Identity
-from mien.pipelines.moving import require_coordinates
+from mien.pipelines.moving import Method, check_tuning, choose_method, require_coordinates
 from mien.pipelines.panels import fit_height
 from mien.pipelines.reenactor import Reenactor
 from mien.pipelines.verifying import Reading, read_back
@@ -40,6 +40,7 @@ class EditOptions:
         rate: frames per second of a sweep as a video.
         batch: pictures computed together.
         tune: tune the generator to the photo first; None leaves it as it is.
+        method: "directions" or "one-shot", see `Reenactor.drive`.
         grid: combine two ranges: the first named one from left to right, the second from top to bottom.
         paste: put the results back into the whole photo, behind a soft mask.
         verify: let the tracker read the results.
@@ -51,6 +52,7 @@ class EditOptions:
     rate: Fraction = Fraction(25)
     batch: int = 8
     tune: TuningConfig | None = None
+    method: Method = "directions"
     grid: bool = False
     paste: bool = False
     verify: bool = True
@@ -89,13 +91,16 @@ def edit_photo(
         progress: called with the steps done and all steps while the generator is tuned.
 
     Raises:
-        BundleError: the bundle has no directions.
+        BundleError: the bundle has no directions, or lacks what the method needs.
         OutputError: cannot be written there, or a video is asked for without a range.
-        InputError: no such coordinate, none given, or a grid without exactly two ranges.
+        InputError: no such coordinate, none given, a grid without exactly two ranges, or a method without coordinates.
         ImageError, NoFaceError, SeveralFacesError: the photo cannot be used.
     """
     options = options or EditOptions()
     model.bundle.need_directions()
+    check_tuning(options.method, options.tune is not None)
+    if choose_method(model.bundle, options.method) == "stylemask":
+        raise InputError("stylemask has no coordinates to edit; it takes motion from pictures")
     output = check_output(output, (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES), [Path(photo)])
     steps, columns = _plan(model, output, targets, options)
     source = read_image(photo)
@@ -108,7 +113,7 @@ def edit_photo(
 
     def pictures() -> Iterator[np.ndarray]:
         paster = Paster(source, [identity.crop]) if options.paste else None
-        for index, picture in enumerate(_drawn(model, identity, changes, options.batch)):
+        for index, picture in enumerate(_drawn(model, identity, changes, options)):
             if index in chosen:
                 kept[index] = picture
             yield picture if paster is None else paster([picture])
@@ -134,7 +139,7 @@ def sweep(model: Reenactor, identity: Identity, targets: Targets, count: int, ba
         InputError: fewer than one picture, or no such coordinate.
     """
     changes = [model.edit_change(identity, step) for step in _line(targets, count)]
-    return _drawn(model, identity, torch.cat(changes), batch)
+    return _drawn(model, identity, torch.cat(changes), EditOptions(batch=batch))
 
 
 def _plan(model: Reenactor, output: Path, targets: Targets, options: EditOptions) -> tuple[list[Step], int]:
@@ -170,6 +175,6 @@ def _within(picture: np.ndarray, limit_px: int) -> np.ndarray:
     return picture if longest <= limit_px else fit_height(picture, max(1, picture.shape[0] * limit_px // longest))
 
 
-def _drawn(model: Reenactor, identity: Identity, changes: torch.Tensor, batch: int) -> Iterator[np.ndarray]:
-    for part in changes.split(batch):
-        yield from model.render(identity, part)
+def _drawn(model: Reenactor, identity: Identity, changes: torch.Tensor, options: EditOptions) -> Iterator[np.ndarray]:
+    for part in changes.split(options.batch):
+        yield from model.render(identity, part, options.method)

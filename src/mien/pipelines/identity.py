@@ -9,6 +9,7 @@ import torch
 
 from mien.alignment.crop import Crop
 from mien.face3d.params import FaceParams
+from mien.inversion import FeatureShift
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Identity:
         coordinates: (1, k) the same in the bundle's motion space; None where the tracker measures something else.
         crop: region of the full picture that the generator shows; carries its inverse.
         image: uint8 (S, S, 3) that region.
+        shift: what refinement adds to a feature map of the source; None where the bundle has none.
         notices: what the user should know, one sentence each.
     """
 
@@ -30,3 +32,4 @@ class Identity:
     crop: Crop
     image: np.ndarray
     notices: tuple[str, ...] = ()
+    shift: FeatureShift | None = None

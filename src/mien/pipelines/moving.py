@@ -9,19 +9,20 @@ import torch
 
 from mien.checkpoints import Bundle
 from mien.errors import InputError
+from mien.inversion import FeatureShift
 from mien.pipelines.driving import MAX_STRENGTH, Strength
-from mien.stylegan2 import Styles
+from mien.stylegan2 import Styles, Trace
 from mien.tracking import DecaTracker, EmbeddedTracker, Tracker
 
-Method = Literal["directions", "stylemask"]
-METHODS: tuple[Method, ...] = ("directions", "stylemask")
+Method = Literal["directions", "one-shot", "stylemask"]
+METHODS: tuple[Method, ...] = ("directions", "one-shot", "stylemask")
 
 
 def choose_method(bundle: Bundle, method: Method | None = None) -> Method:
     """The method to drive a bundle with, after making sure that its networks are there.
 
     Args:
-        method: None takes what the bundle has, "directions" where it has both.
+        method: None takes what the bundle has, "directions" where it has several.
 
     Raises:
         InputError: no such method.
@@ -36,7 +37,19 @@ def choose_method(bundle: Bundle, method: Method | None = None) -> Method:
         bundle.need_masks()
     else:
         bundle.need_directions()
+    if method == "one-shot":
+        bundle.need_feature()
     return method
+
+
+def check_tuning(method: Method | None, is_tuned: bool) -> None:
+    """Refinement and tuning mend the same faults, so they do not go together.
+
+    Raises:
+        InputError: both are asked for.
+    """
+    if is_tuned and method == "one-shot":
+        raise InputError("one-shot refines features instead of tuning; leave one of the two out")
 
 
 def bundle_tracker(bundle: Bundle, device: torch.device | str, landmarker: Tracker | None = None) -> Tracker:
@@ -78,6 +91,35 @@ def invert(bundle: Bundle, pictures: torch.Tensor, coordinates: torch.Tensor | N
     if coordinates is None:
         raise InputError(f"the bundle {bundle.name} needs a tracker that measures {bundle.motion.model} parameters")
     return bundle.need_directions().shift(code, coordinates.to(code))
+
+
+def find_shift(bundle: Bundle, picture: torch.Tensor, code: torch.Tensor) -> FeatureShift | None:
+    """What refinement adds to the feature map of a source, at rest; None where the bundle refines nothing.
+
+    Args:
+        picture: (1, 3, S, S) in [−1, 1], framed by the bundle's crop.
+        code: (1, L, D) of its inversion, before truncation.
+    """
+    if bundle.feature is None:
+        return None
+    trace = bundle.feature.reading()
+    inversion = bundle.generator.synthesis(bundle.generator.truncate(code, bundle.truncation), trace=trace)
+    return bundle.feature.find(picture, inversion, bundle.feature.kept(trace))
+
+
+def refinement(bundle: Bundle, shift: FeatureShift | None, method: Method) -> Trace | None:
+    """How a method changes the feature maps of moved faces; None where it leaves them alone.
+
+    Raises:
+        BundleError: the method refines features and the bundle cannot.
+        InputError: the source was identified without refinement.
+    """
+    if method != "one-shot":
+        return None
+    refiner = bundle.need_feature()
+    if shift is None:
+        raise InputError("this source was identified by a model without feature refinement; identify it again")
+    return refiner.moving(shift)
 
 
 def require_coordinates(bundle: Bundle, coordinates: torch.Tensor | None) -> torch.Tensor:

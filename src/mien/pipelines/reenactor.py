@@ -27,9 +27,11 @@ from mien.pipelines.moving import (
     Method,
     bundle_tracker,
     choose_method,
+    find_shift,
     invert,
     landmarker_of,
     mix_styles,
+    refinement,
     require_coordinates,
 )
 from mien.pipelines.streaming import Stream, StreamOptions, StreamSettings
@@ -84,8 +86,10 @@ class Reenactor:
         (crop,) = self.frame(params)
         region = crop.apply(image)
         coordinates = self._coordinates(params)
-        code = invert(self.bundle, to_tensor(region).to(self.device), coordinates)
-        return Identity(code, params, coordinates, crop, region, tuple(self._notices(crop, coordinates)))
+        picture = to_tensor(region).to(self.device)
+        code = invert(self.bundle, picture, coordinates)
+        shift, notices = find_shift(self.bundle, picture, code), tuple(self._notices(crop, coordinates))
+        return Identity(code, params, coordinates, crop, region, notices, shift)
 
     def identify_all(self, image: np.ndarray) -> tuple[Identity, ...]:
         """Every person in a source picture, from left to right; see `identify`.
@@ -131,15 +135,17 @@ class Reenactor:
             target: a picture, a frame, or parameters of length 1.
             strength: factor on the change, or factors by group or coordinate.
             reference: drive relatively: the target's change since these parameters is applied to the source.
-            method: "directions", or "stylemask", which needs a picture, knows no groups and cannot drive relatively;
-                None takes what the bundle has, directions where it has both.
+            method: "directions"; "one-shot", the same with what the code cannot say put back by feature refinement; or
+                "stylemask", which needs a picture, knows no groups and cannot drive relatively. None takes what the
+                bundle has, directions where it has several.
 
         Raises:
             NoFaceError: no face in the target.
             InputError: what the method cannot do.
         """
         picture = target.image if isinstance(target, Frame) else target
-        if choose_method(self.bundle, method) == "stylemask":
+        method = choose_method(self.bundle, method)
+        if method == "stylemask":
             if isinstance(picture, FaceParams) or reference is not None:
                 raise InputError("stylemask reads the driver's picture itself: no parameters, nothing relative")
             params = measure_face(landmarker_of(self.tracker), check_picture(picture), "largest")
@@ -147,7 +153,7 @@ class Reenactor:
         params = picture if isinstance(picture, FaceParams) else self.measure(picture)
         if len(params) != 1 or not bool(params.valid[0]):
             raise NoFaceError("the target holds no measured face")
-        return self.render(identity, self.change(identity, params, strength, reference))[0]
+        return self.render(identity, self.change(identity, params, strength, reference), method)[0]
 
     def change(
         self,
@@ -168,13 +174,16 @@ class Reenactor:
         driver = motion.encode(params.to("cpu"))
         return motion_change(source, driver, base, strength_vector(motion, strength), bounded)
 
-    def edit(self, identity: Identity, **coordinates: float) -> np.ndarray:
+    def edit(self, identity: Identity, method: Method = "directions", **coordinates: float) -> np.ndarray:
         """The source with named coordinates at absolute targets: degrees for angles, unit weights for expressions.
+
+        Args:
+            method: as in `render`.
 
         Raises:
             InputError: a name that the bundle's motion space does not have.
         """
-        return self.render(identity, self.edit_change(identity, coordinates))[0]
+        return self.render(identity, self.edit_change(identity, coordinates), method)[0]
 
     def edit_change(self, identity: Identity, targets: Mapping[str, float]) -> torch.Tensor:
         """Δq (1, k) that takes named coordinates of the source to absolute targets; see `edit`."""
@@ -183,13 +192,23 @@ class Reenactor:
         return edit_change(self.bundle.motion, source, targets, bounded)
 
     @torch.no_grad()
-    def render(self, identity: Identity, change: torch.Tensor) -> np.ndarray:
-        """Synthesise the source moved by each Δq (B, k); uint8 (B, S, S, 3)."""
+    def render(self, identity: Identity, change: torch.Tensor, method: Method = "directions") -> np.ndarray:
+        """Synthesise the source moved by each Δq (B, k); uint8 (B, S, S, 3).
+
+        Args:
+            method: "directions" or "one-shot".
+
+        Raises:
+            InputError: another method, or an identity of a model that refines nothing.
+        """
         bundle = self.bundle
+        if method not in ("directions", "one-shot"):
+            raise InputError(f"{method} does not move along coordinates; that needs directions or one-shot")
+        trace = refinement(bundle, identity.shift, method)
         code = identity.code.expand(len(change), -1, -1)
         directions = bundle.need_directions()
         moved = move_code(directions, code, change.to(self.device), bundle.w_mean, bundle.truncation)
-        return to_uint8(bundle.generator.synthesis(moved))
+        return to_uint8(bundle.generator.synthesis(moved, trace=trace))
 
     @torch.no_grad()
     def swap(
@@ -221,7 +240,7 @@ class Reenactor:
     ) -> Reenactor:
         """A new model that shares all but the generator, which is tuned to draw this source; for this source only.
 
-        The code stays, so the same `Identity` is used with the new model. This one is not touched.
+        It has no feature refinement, which corrects what the generator draws untuned. The code stays, so the same `Identity` is used with the new model. This one is not touched.
 
         Args:
             progress: called before each step with the number of the step and of all steps.
@@ -241,7 +260,7 @@ class Reenactor:
             generator = tune_generator(bundle.generator, code, picture, config, progress=tell)
         except ValueError as error:
             raise InputError(f"the generator cannot be tuned: {error}") from error
-        return Reenactor(replace(bundle, generator=generator), self.device, self.tracker)
+        return Reenactor(replace(bundle, generator=generator, feature=None), self.device, self.tracker)
 
     def stream(
         self,
@@ -269,7 +288,7 @@ class Reenactor:
                 the end of a driver that never showed a face.
         """
         settings = self.settings(**options)
-        if settings.method == "directions":
+        if settings.method != "stylemask":
             require_coordinates(self.bundle, identity.coordinates)
         return Stream(self, identity, self.watch(frames, settings), settings)
 

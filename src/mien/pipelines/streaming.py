@@ -173,7 +173,8 @@ class Stream(Iterator[np.ndarray]):
         wanted = self._model.change(self._identity, params, settings.strength, reference, bounded=False)
         change = self._model.change(self._identity, params, settings.strength, reference)
         self.num_cut += int(((wanted - change).abs() > NOTABLE_CUT).any(1).sum())
-        return iter(self._model.render(self._identity, change))
+        method = "one-shot" if settings.method == "one-shot" else "directions"
+        return iter(self._model.render(self._identity, change, method))
 
     def _framed(self, seen: Sequence[Seen]) -> list[Crop] | None:
         """Smoothed crops of the driver's frames; None leaves them to the landmarks of each."""

@@ -28,7 +28,7 @@ from mien.media import (
 )
 from mien.pipelines.driving import Strength
 from mien.pipelines.faces import Face
-from mien.pipelines.moving import Method
+from mien.pipelines.moving import Method, check_tuning
 from mien.pipelines.panels import side_by_side
 from mien.pipelines.reenactor import Reenactor
 from mien.pipelines.reference import neutral_face, numbered_face
@@ -132,6 +132,7 @@ def reenact_video(
         NoFaceError, SeveralFacesError: in the source; or no face in any frame of the driver.
     """
     options = options or VideoOptions()
+    check_tuning(options.method, options.tune is not None)
     settings = _settings(model, options)
     output = Path(output)
     frames = open_driver(driver, options.rate)

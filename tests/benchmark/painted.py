@@ -57,6 +57,8 @@ def embed(picture: np.ndarray, face: FaceParams) -> torch.Tensor:
 class Studio:
     """Renders with `paint`: even people blue 50, odd ones 150, whole degrees and multiples of .005."""
 
+    reach = 1.0
+
     def __init__(self, size: int) -> None:
         self.size, self.closed = size, False
 

@@ -8,6 +8,7 @@ from mien.benchmark.heads_scoring import TRUTH
 from mien.benchmark.protocol import CopyDriver, CopySource
 from mien.benchmark.records import means_of
 from mien.errors import InputError, OutputError
+from mien.synth.scenery import random_scene
 
 
 @pytest.fixture
@@ -117,3 +118,46 @@ def test_rendered_people_are_frozen_and_not_from_training(tmp_path):
     assert np.abs(cross.truth.astype(int) - cross.source).mean() > 3
     corners = [cross.source[0, 0].astype(int), cross.truth[0, 0].astype(int), cross.driver[0, 0].astype(int)]
     assert np.abs(corners[0] - corners[1]).sum() < np.abs(corners[0] - corners[2]).sum()
+
+
+@pytest.mark.usefixtures("can_render", "data_pack")
+def test_only_held_out_portraits_are_shown(monkeypatch, tmp_path):
+    from mien.benchmark import people
+
+    asked, closed = [], []
+
+    class Pack:
+        held_out = np.array([False, True, False])
+
+        def __init__(self, place):
+            self.place = place
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.close()
+
+        def numbers(self, *, held_out):
+            return [1] if held_out and self.place != "nobody" else []
+
+        def signature(self):
+            return "abc"
+
+        def close(self):
+            closed.append(self.place)
+
+    def scene(pack, numbers, seed, size):
+        asked.append((tuple(numbers), seed % 2))
+        return random_scene(seed, seed, size)
+
+    monkeypatch.setattr(people, "PeoplePack", Pack)
+    monkeypatch.setattr(people, "random_photo_scene", scene)
+    monkeypatch.setattr(people, "PhotoRenderer", people.HeadRenderer)
+    studios = people.photographed("pack")
+    config = HeadsConfig(version=next(iter(studios)), size=32, pairs=2)
+    pairs = render_pairs(config, tmp_path, studios=studios)
+    assert "abc" in config.version and set(asked) == {((1,), 1)} and len(closed) == 2
+    assert max(float(p.true_face.angles[:, 0].abs().max()) for p in pairs) <= np.radians(45) * 0.75
+    with pytest.raises(InputError, match="nobody"):
+        people.PhotographedPeople("nobody", 32)

@@ -72,6 +72,8 @@ class Heads(Common):
     """Side at which everything is measured, in pixels."""
     cache: Path = Path("mien-benchmark")
     """Folder in which rendered pairs are kept for the next run."""
+    people: Path | None = None
+    """Pack of photographed people (mien fit): show its held-out people instead of drawn ones."""
     study: Path | None = None
     """Also write a page for a user study of the first 24 pairs, and beside it the key that tells who made what."""
 
@@ -139,15 +141,18 @@ def _heads(words: Sequence[str]) -> None:
 
     from mien.benchmark import CopyDriver, CopySource, HeadsConfig, heads_report, measure_heads, render_pairs
     from mien.benchmark.heads import FAST_PAIRS
+    from mien.benchmark.people import STUDIOS, photographed
 
     _check_outputs(given, study=given.study)
     if given.study is not None and not given.driver:
         raise InputError("a study compares two drivers; name the second with --driver")
-    config = HeadsConfig(seed=given.seed, size=given.size, pairs=FAST_PAIRS if given.fast else given.pairs)
+    studios = STUDIOS if given.people is None else photographed(given.people)
+    count = FAST_PAIRS if given.fast else given.pairs
+    config = HeadsConfig(version=next(iter(studios)), seed=given.seed, size=given.size, pairs=count)
     instruments = build_instruments(given.instruments)
     drivers = [*build_drivers(given.bundle, given.driver, given.device), CopySource(), CopyDriver()]
     with progress_bar("render pairs") as update:
-        pairs = render_pairs(config, _heads_folder(given.cache, config), update)
+        pairs = render_pairs(config, _heads_folder(given.cache, config), update, studios)
     with progress_bar("measure") as update:
         measured = measure_heads(drivers, pairs, instruments, update)
     if given.study is not None:

@@ -35,7 +35,7 @@ class HeadsConfig:
     """Which pairs; together with the number of a pair this decides its pixels.
 
     Attributes:
-        version: who is rendered, a key of `mien.benchmark.people.STUDIOS`.
+        version: who is rendered, a key of `mien.benchmark.people.STUDIOS` or of `photographed`.
         seed: another seed is other people and motion.
         size: side of the pictures in pixels.
         pairs: how many; the first of them are the same at every number.
@@ -186,7 +186,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 def _render(studio: Studio, config: HeadsConfig, index: int) -> dict[str, Any]:
     """Person 2k of pair k is the source; person 2k + 1 drives a cross pair."""
     rng = np.random.default_rng([config.seed, index, 0x8EAD5])
-    angles = np.stack([random_angles(rng) for _ in range(2)])
+    angles = studio.reach * np.stack([random_angles(rng) for _ in range(2)])
     expression = np.stack([random_expression(rng) for _ in range(2)])
     first = 2 * (config.seed * 1_000_003 + index)
     source, truth = studio.render(first, angles, expression)

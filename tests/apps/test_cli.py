@@ -4,14 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mien
 from mien.apps.cli import COMMANDS, main
 from mien.images import write_image
 from mien.media import read_video
+from mien.methods import MaskNetworks, StyleMaskConfig
+from mien.pipelines import Reenactor
 
 
 @pytest.fixture
@@ -70,6 +74,24 @@ def test_reenact_passes_its_options_on(loaded, fakes, anna, bob, tmp_path, capsy
     assert read_video(tmp_path / "out.mp4").info.size == (fakes.SIZE, 2 * fakes.SIZE + 32)
 
 
+def test_stylemask_drives_a_video_and_edits(fakes, anna, bob, tmp_path, monkeypatch):
+    def load(*given):
+        masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
+        masks.networks[1][2].bias.fill_(4.0)
+        return Reenactor(replace(fakes.random_bundle(), masks=masks), tracker=fakes.PaintedTracker())
+
+    monkeypatch.setattr("mien.pipelines.load", load)
+    words = ["reenact", anna, bob, "--method", "stylemask", "--strength", "1.2"]
+    films = []
+    for name, more in (("all", []), ("two", ["--mask-layers", "2"]), ("one", ["--mask-layers", "1"])):
+        out = str(tmp_path / f"{name}.mp4")
+        assert main([*words, "-o", out, *more]) == 0
+        films.append(np.stack([frame.image for frame in read_video(out)]))
+    assert len(films[0]) == 4 and not np.array_equal(films[1], films[2])
+    assert main([*words, "-o", str(tmp_path / "four.mp4"), "--mask-layers", "4"]) == 2
+    assert main(["edit", anna, "--yaw", "5", "-o", str(tmp_path / "edit.png"), "--method", "stylemask"]) == 0
+
+
 def test_reenact_pastes_everybody(loaded, fakes, bob, tmp_path, capsys):
     write_image(tmp_path / "two.png", fakes.paint((10, 30), (75, 36), smile=0.2))
     words = ["reenact", str(tmp_path / "two.png"), bob, "-o", str(tmp_path / "out.mp4"), "--source-face", "all"]
@@ -106,6 +128,7 @@ def test_track_writes_parameters(loaded, bob, tmp_path, capsys):
         (["reenact", "{anna}", "missing.mp4", "-o", "o.mp4"], "missing.mp4: no such video"),
         (["reenact", "{anna}", "{bob}", "-o", "o.gif"], "unknown kind of output"),
         (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--strength", "much"], "strength"),
+        (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--mask-layers", "2"], "belongs to --method stylemask"),
         (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--source-face", "7"], "no face number 7"),
         (["edit", "{anna}", "-o", "o.png"], "at least one coordinate"),
         (["edit", "{anna}", "-o", "o.png", "--yaw", "a"], "START:END"),

@@ -5,6 +5,7 @@ import pytest
 
 from mien.apps.cli import main
 from mien.apps.evaluate import PROTOCOLS
+from mien.errors import InputError
 
 
 def test_protocols_are_listed_and_explained(capsys):
@@ -26,6 +27,40 @@ def test_mistakes_are_named(capsys, tmp_path):
     assert "second with --driver" in capsys.readouterr().err
     assert main(["evaluate", "self", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_methods_of_bundles_are_drivers(fakes, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from mien.apps.instruments import build_drivers
+    from mien.methods import MaskNetworks, StyleMaskConfig
+    from mien.pipelines import Reenactor
+
+    asked = []
+
+    def load(place, device):
+        asked.append(place)
+        masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
+        return Reenactor(replace(fakes.random_bundle(), masks=masks), device, fakes.PaintedTracker())
+
+    monkeypatch.setattr("mien.pipelines.load", load)
+    monkeypatch.setattr("mien.pipelines.baselines.baseline_model", lambda model, kind: model)
+    words = ["stylemask", "stylemask/2", "runs/other@stylemask/1", "mine=runs/other@directions", "sefa"]
+    drivers = build_drivers("runs/own@stylemask", words, "cpu")
+    assert [driver.name for driver in drivers] == [
+        "own@stylemask", "stylemask", "stylemask/2", "other@stylemask/1", "mine", "sefa",
+    ]  # fmt: skip
+    assert asked == ["runs/own"] * 3 + ["runs/other"] * 2 + ["runs/own"]
+    assert [driver._method for driver in drivers] == ["stylemask"] * 4 + ["directions"] * 2
+    assert [len(driver.model.bundle.masks.networks) for driver in drivers[:5]] == [3, 3, 2, 1, 3]
+    with pytest.raises(InputError, match="only stylemask"):
+        build_drivers("own", ["directions/3"], "cpu")
+    with pytest.raises(InputError, match="these networks know 3"):
+        build_drivers("own", ["stylemask/4"], "cpu")
+    (tmp_path / "odd@stylemask").mkdir()
+    monkeypatch.chdir(tmp_path)
+    build_drivers("odd@stylemask", [], "cpu")
+    assert asked[-1] == "odd@stylemask", "a folder of that name is meant as it is"
 
 
 def test_study_is_tallied(capsys, tmp_path):

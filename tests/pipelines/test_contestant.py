@@ -5,6 +5,7 @@ import pytest
 
 from mien.benchmark import Driver, Editor
 from mien.errors import InputError
+from mien.methods import MaskNetworks, StyleMaskConfig
 from mien.pipelines import Reenactor
 from mien.pipelines.contestant import BundleDriver
 
@@ -51,3 +52,16 @@ def test_other_coordinates_are_not_swept(fakes):
     deca = replace(model.bundle, motion=replace(model.bundle.motion, model="deca"))
     with pytest.raises(InputError, match="ARKit"):
         BundleDriver(Reenactor(deca, tracker=model.tracker)).ranges()
+
+
+def test_stylemask_drives_like_the_public_object(fakes):
+    masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
+    masks.networks[0][2].bias.fill_(3.0)
+    model = Reenactor(replace(fakes.random_bundle(), masks=masks), tracker=fakes.PaintedTracker())
+    driver, identity = BundleDriver(model, method="stylemask", batch=2), model.identify(fakes.paint((20, 40)))
+    drivers = [fakes.paint((30, 36), smile=s) for s in (0.1, 0.9, 0.4)]
+    results = driver.reenact(fakes.paint((20, 40)), [fakes.paint(), *drivers])
+    assert results[0] is None
+    for picture, target in zip(results[1:], drivers, strict=True):
+        assert np.abs(picture.astype(int) - model.drive(identity, target, method="stylemask")).max() <= 1
+    assert len(driver.edit(fakes.paint((20, 40)), "mouth_smile", [0.0, 0.5, 1.0])) == 3

@@ -10,11 +10,11 @@ import torch
 
 from mien.errors import BundleError, ImageError, InputError
 from mien.face3d import deca_motion_space, published_ranges
-from mien.images import to_tensor, to_uint8
-from mien.inversion import TuningConfig
+from mien.images import read_image, to_tensor, to_uint8, write_image
+from mien.inversion import Encoder, TuningConfig
 from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
-from mien.pipelines import Reenactor
-from mien.pipelines.moving import bundle_tracker, choose_method, landmarker_of
+from mien.pipelines import EditOptions, Reenactor, edit_photo
+from mien.pipelines.moving import bundle_tracker, choose_method, landmarker_of, mix_styles
 from mien.tracking import CropSmoother, DecaNet, DecaNetConfig, DecaTracker, Smoothing, follow
 
 
@@ -100,12 +100,67 @@ def test_what_stylemask_cannot_do_is_said(mixing, source, driver):
         mixing.stream(identity, [driver], method="warping")
 
 
+@pytest.fixture
+def complete(fakes) -> Reenactor:
+    """A model with directions, which its encoder leaves the pose to, and mask networks."""
+    bundle = fakes.random_bundle()
+    torch.manual_seed(1)
+    config = replace(bundle.encoder.config, pose_free=True)
+    masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
+    for weight in masks.parameters():
+        weight.mul_(100)
+    encoder = Encoder(config).requires_grad_(False).eval()
+    bundle = replace(bundle, encoder=encoder, masks=masks, truncation=0.8)
+    return Reenactor(bundle, tracker=fakes.PaintedTracker())
+
+
+def test_a_pose_free_driver_brings_the_pose_that_the_tracker_saw(complete, source, driver):
+    identity, bundle = complete.identify(source), complete.bundle
+    face = complete.identify(driver)
+    with torch.no_grad():
+        target = bundle.encoder(to_tensor(face.image)) + bundle.directions(face.coordinates)
+    expected = to_uint8(bundle.generator.synthesis(mix_styles(bundle, identity.code, target)))[0]
+    driven = complete.drive(identity, driver, method="stylemask")
+    assert np.abs(driven.astype(int) - expected).max() <= 1
+    (streamed,) = complete.stream(identity, [driver], method="stylemask", smoothing=None)
+    assert np.abs(streamed.astype(int) - driven).max() <= 1
+    assert not np.array_equal(driven, complete.drive(identity, driver)), "directions are the method where none is named"
+
+
+def test_edits_pass_through_the_masks(complete, source, driver, tmp_path):
+    identity, bundle = complete.identify(source), complete.bundle
+    edited = complete.edit(identity, method="stylemask", yaw=20.0, mouth_smile=0.9)
+    change = complete.edit_change(identity, {"yaw": 20.0, "mouth_smile": 0.9})
+    moved = mix_styles(bundle, identity.code, bundle.directions.shift(identity.code, change))
+    assert np.abs(edited.astype(int) - to_uint8(bundle.generator.synthesis(moved))[0]).max() <= 1
+    still = complete.render(identity, torch.zeros(1, 26), "stylemask")
+    assert np.array_equal(still, complete.render(identity, torch.zeros(1, 26)))
+    assert not np.array_equal(edited, complete.edit(identity, yaw=20.0, mouth_smile=0.9))
+    write_image(tmp_path / "source.png", source)
+    options = EditOptions(method="stylemask", verify=False)
+    edit_photo(complete, tmp_path / "source.png", tmp_path / "out.png", {"yaw": (20.0, 20.0)}, options)
+    expected = complete.edit(identity, method="stylemask", yaw=20.0)
+    assert np.array_equal(read_image(tmp_path / "out.png"), expected)
+
+
+def test_the_number_of_layers_is_a_setting(complete, source, driver):
+    identity = complete.identify(source)
+    pictures = [complete.drive(identity, driver, method="stylemask")]
+    pictures += [complete.with_mask_layers(n).drive(identity, driver, method="stylemask") for n in (3, 1)]
+    assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[0], pictures[2])
+    assert len(complete.bundle.masks.networks) == 3, "the model itself stays as it is"
+    with pytest.raises(InputError, match="these networks know 3"):
+        complete.with_mask_layers(4)
+
+
 def test_missing_parts_are_named_when_they_are_needed(mixing, fakes, model, source, driver):
     identity = mixing.identify(source)
     for action in (
         lambda: mixing.edit(identity, yaw=10.0),
         lambda: mixing.drive(identity, driver, method="directions"),
         lambda: mixing.render(identity, torch.zeros(1, 26)),
+        lambda: mixing.edit(identity, method="stylemask", yaw=10.0),
+        lambda: mixing.render(identity, torch.zeros(1, 26), "stylemask"),
     ):
         with pytest.raises(BundleError, match=r"tiny has no direction matrix; .*A_matrix\.pt"):
             action()

@@ -52,7 +52,7 @@ def test_a_source_at_rest_is_the_inversion_with_its_features_refined(refining, s
     trace = bundle.feature.reading()
     inversion = bundle.generator.synthesis(code, trace=trace)
     shift = bundle.feature.find(to_tensor(identity.image), inversion, bundle.feature.kept(trace))
-    expected = to_uint8(bundle.generator.synthesis(code, trace=bundle.feature.at_rest(shift)))
+    expected = to_uint8(bundle.generator.synthesis(code, trace=bundle.feature.at_rest(shift.delta)))
     assert np.abs(still.astype(int) - expected).max() <= 1
     assert not np.array_equal(still, refining.render(identity, torch.zeros(1, 26)))
 
@@ -109,7 +109,7 @@ def test_what_is_missing_or_does_not_go_together_is_said(refining, model, source
             action()
     with pytest.raises(InputError, match="identify it again"):
         refining.drive(plain, driver, method="one-shot")
-    with pytest.raises(InputError, match="coordinates"):
+    with pytest.raises(BundleError, match="no mask networks"):
         refining.render(refining.identify(source), torch.zeros(1, 26), "stylemask")
     write_image(tmp_path / "source.png", source)
     paths = tmp_path / "source.png", tmp_path / "out.png"

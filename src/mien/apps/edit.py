@@ -31,8 +31,8 @@ class Arguments:
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
-    method: Literal["directions", "one-shot"] = "directions"
-    """How coordinates become a picture; one-shot also refines features."""
+    method: Literal["directions", "one-shot", "stylemask"] = "directions"
+    """How coordinates become a picture; one-shot also refines features, stylemask moves only channels of the pose."""
     grid: bool = False
     """All combinations of two ranges as one picture."""
     paste: bool = False

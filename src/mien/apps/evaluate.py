@@ -43,8 +43,10 @@ class Common:
     bundle: str = "avatar"
     """Name or folder of the bundle that is measured."""
     driver: Names = ()
-    """Another in the same run, may be given several times: a bundle, NAME=BUNDLE, MODULE:FACTORY of your own, or a
-    baseline with the bundle's generator and codes: sefa (factors of the style weights), regression (of codes)."""
+    """Another in the same run, may be given several times: another method of the bundle (directions, one-shot,
+    stylemask, stylemask/6 for its first six layers), a bundle, BUNDLE@METHOD, NAME=BUNDLE, MODULE:FACTORY of your
+    own, or a baseline with the bundle's generator and codes: sefa (factors of the style weights), regression (of
+    codes)."""
     json: Path | None = None
     """File for all numbers."""
     html: Path | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import tyro
 
@@ -17,9 +18,11 @@ from mien.errors import InputError, MissingDataError, MissingExtraError
 if TYPE_CHECKING:
     from mien.benchmark import Driver, Instruments
     from mien.benchmark.instruments import Distance, Features
+    from mien.pipelines.moving import Method
 
 JudgeName = Literal["embedded", "mediapipe"]
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")]
+_METHOD = re.compile(r"(?P<method>directions|one-shot|stylemask)(?:/(?P<layers>[1-9][0-9]*))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +147,8 @@ def _identities(options: InstrumentOptions, absent: list[str]) -> dict[str, Any]
 
 
 def build_drivers(bundle: str, others: Sequence[str], device: str) -> list[Driver]:
-    """The bundle that is measured, and others: sefa, regression, a bundle, NAME=BUNDLE or MODULE:FACTORY.
+    """The bundle that is measured, and others: sefa, regression, a method of that bundle (stylemask, stylemask/6 with
+    six layers), a bundle, BUNDLE@METHOD, NAME=BUNDLE or MODULE:FACTORY.
 
     Raises:
         InputError: a module that cannot be imported, something that is no driver, or two drivers of one name.
@@ -159,6 +163,8 @@ def build_drivers(bundle: str, others: Sequence[str], device: str) -> list[Drive
 
 def _driver(words: str, device: str, bundle: str) -> Driver:
     name, equals, place = words.rpartition("=")
+    if _METHOD.fullmatch(words):
+        name, equals, place = words, "=", f"{_split(bundle)[0]}@{words}"
     module, colon, attribute = words.partition(":")
     if colon and not equals and not Path(words).exists():
         return _foreign_driver(module, attribute)
@@ -168,9 +174,24 @@ def _driver(words: str, device: str, bundle: str) -> Driver:
     from mien.pipelines.contestant import BundleDriver
 
     if words == "sefa" or words == "regression":
-        model = load(bundle, device)
+        model = load(_split(bundle)[0], device)
         return BundleDriver(baseline_model(model, words), words, identifier=model)
-    return BundleDriver(load(place, device), name or Path(place).name)
+    folder, method, layers = _split(place)
+    model = load(folder, device)
+    if layers:
+        model = model.with_mask_layers(layers)
+    return BundleDriver(model, name or Path(folder).name + place[len(folder) :], method)
+
+
+def _split(words: str) -> tuple[str, Method | None, int]:
+    """BUNDLE@METHOD/LAYERS in parts; without them no method, and 0 for all layers."""
+    folder, _, method = words.rpartition("@")
+    found = _METHOD.fullmatch(method)
+    if not folder or found is None or Path(words).exists():
+        return words, None, 0
+    if found["layers"] and found["method"] != "stylemask":
+        raise InputError(f"{words}: only stylemask has a number of layers")
+    return folder, cast("Method", found["method"]), int(found["layers"] or 0)
 
 
 def _foreign_driver(module: str, attribute: str) -> Driver:

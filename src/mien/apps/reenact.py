@@ -20,6 +20,7 @@ from mien.apps.arguments import (
     read_strength,
 )
 from mien.apps.screen import progress_bar, say, warn
+from mien.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class Arguments:
     """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
     method: Literal["auto", "directions", "one-shot", "stylemask"] = "auto"
     """How motion becomes a new code; auto: what the bundle has, directions where it has several."""
+    mask_layers: int = 0
+    """Of stylemask: how many layers take part, from the coarsest on; 0: all that were trained."""
     relative: bool = False
     """Apply the driver's change since its reference frame instead of its pose itself."""
     reference: str = "neutral"
@@ -81,6 +84,7 @@ def run(words: Sequence[str]) -> None:
 
     from mien.inversion import TuningConfig
     from mien.pipelines import VideoOptions, load, reenact_video
+    from mien.pipelines.moving import choose_method
     from mien.tracking import Smoothing
 
     options = VideoOptions(
@@ -99,6 +103,10 @@ def run(words: Sequence[str]) -> None:
         tune=TuningConfig() if given.tune else None,
     )
     model = load(given.bundle, given.device, given.tracker)
+    if given.mask_layers:
+        if choose_method(model.bundle, options.method) != "stylemask":
+            raise InputError("--mask-layers belongs to --method stylemask")
+        model = model.with_mask_layers(given.mask_layers)
     with progress_bar(Path(given.output).name) as update:
         report = reenact_video(model, given.source, given.driver, given.output, options, update)
     warn(report.notices)

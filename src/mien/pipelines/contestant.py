@@ -49,14 +49,13 @@ class BundleDriver:
         results: list[np.ndarray | None] = [None] * len(drivers)
         faces = [self._measured(picture) for picture in drivers]
         found = [i for i, face in enumerate(faces) if face is not None]
-        if self._method == "stylemask":
-            for i in found:
-                results[i] = self.model.drive(identity, drivers[i], method="stylemask")
-            return results
         for start in range(0, len(found), self._batch):
             part = found[start : start + self._batch]
             params = FaceParams.cat([face for i in part if (face := faces[i]) is not None])
-            pictures = self.model.render(identity, self.model.change(identity, params), self._method)
+            if self._method == "stylemask":
+                pictures = self.model.swap(identity, [drivers[i] for i in part], params)
+            else:
+                pictures = self.model.render(identity, self.model.change(identity, params), self._method)
             for i, picture in zip(part, pictures, strict=True):
                 results[i] = picture
         return results

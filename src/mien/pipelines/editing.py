@@ -40,7 +40,7 @@ class EditOptions:
         rate: frames per second of a sweep as a video.
         batch: pictures computed together.
         tune: tune the generator to the photo first; None leaves it as it is.
-        method: "directions" or "one-shot", see `Reenactor.drive`.
+        method: see `Reenactor.render`.
         grid: combine two ranges: the first named one from left to right, the second from top to bottom.
         paste: put the results back into the whole photo, behind a soft mask.
         verify: let the tracker read the results.
@@ -93,14 +93,13 @@ def edit_photo(
     Raises:
         BundleError: the bundle has no directions, or lacks what the method needs.
         OutputError: cannot be written there, or a video is asked for without a range.
-        InputError: no such coordinate, none given, a grid without exactly two ranges, or a method without coordinates.
+        InputError: no such coordinate, none given, or a grid without exactly two ranges.
         ImageError, NoFaceError, SeveralFacesError: the photo cannot be used.
     """
     options = options or EditOptions()
     model.bundle.need_directions()
     check_tuning(options.method, options.tune is not None)
-    if choose_method(model.bundle, options.method) == "stylemask":
-        raise InputError("stylemask has no coordinates to edit; it takes motion from pictures")
+    choose_method(model.bundle, options.method)
     output = check_output(output, (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES), [Path(photo)])
     steps, columns = _plan(model, output, targets, options)
     source = read_image(photo)

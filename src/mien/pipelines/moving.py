@@ -10,6 +10,7 @@ import torch
 from mien.checkpoints import Bundle
 from mien.errors import InputError
 from mien.inversion import FeatureShift
+from mien.methods import move_code
 from mien.pipelines.driving import MAX_STRENGTH, Strength
 from mien.stylegan2 import Styles, Trace
 from mien.tracking import DecaTracker, EmbeddedTracker, Tracker
@@ -156,6 +157,20 @@ def mix_styles(bundle: Bundle, source: torch.Tensor, target: torch.Tensor, stren
     if factor == 1.0:
         return mixed
     return Styles(tuple(torch.lerp(s, m, factor) for s, m in zip(ours.conv, mixed.conv, strict=True)), mixed.rgb)
+
+
+def mixed_motion(bundle: Bundle, source: torch.Tensor, change: torch.Tensor) -> Styles:
+    """StyleMask without a driver: the source mixed with itself moved by A, of which the masks let the pose through.
+
+    Args:
+        source: (1, L, D) code of the source.
+        change: (B, k) Δq.
+
+    Raises:
+        BundleError: the bundle has no mask networks or no directions.
+    """
+    code = source.expand(len(change), -1, -1)
+    return mix_styles(bundle, source, move_code(bundle.need_directions(), code, change, bundle.w_mean, 1.0))
 
 
 def single_strength(strength: Strength) -> float:

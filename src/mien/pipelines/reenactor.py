@@ -31,6 +31,7 @@ from mien.pipelines.moving import (
     invert,
     landmarker_of,
     mix_styles,
+    mixed_motion,
     refinement,
     require_coordinates,
 )
@@ -196,14 +197,15 @@ class Reenactor:
         """Synthesise the source moved by each Δq (B, k); uint8 (B, S, S, 3).
 
         Args:
-            method: "directions" or "one-shot".
+            method: "directions"; "one-shot"; or "stylemask", which takes the pose from the source's own face as
+                directions move it.
 
         Raises:
-            InputError: another method, or an identity of a model that refines nothing.
+            InputError: for "one-shot", an identity of a model that refines nothing.
         """
         bundle = self.bundle
-        if method not in ("directions", "one-shot"):
-            raise InputError(f"{method} does not move along coordinates; that needs directions or one-shot")
+        if choose_method(bundle, method) == "stylemask":
+            return to_uint8(bundle.generator.synthesis(mixed_motion(bundle, identity.code, change.to(self.device))))
         trace = refinement(bundle, identity.shift, method)
         code = identity.code.expand(len(change), -1, -1)
         directions = bundle.need_directions()
@@ -232,6 +234,21 @@ class Reenactor:
         target = invert(self.bundle, batch, self._coordinates(params))
         return to_uint8(self.bundle.generator.synthesis(mix_styles(self.bundle, identity.code, target, strength)))
 
+    def with_mask_layers(self, count: int) -> Reenactor:
+        """A new model that shares all, but of whose mask networks only those of the first `count` layers act.
+
+        Fewer layers take less from the driver: later ones hold fine detail and colour.
+
+        Raises:
+            BundleError: the bundle has no mask networks.
+            InputError: it has fewer, or none is asked for.
+        """
+        try:
+            masks = self.bundle.need_masks().first(count)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        return Reenactor(replace(self.bundle, masks=masks), self.device, self.tracker)
+
     def tune(
         self,
         identity: Identity,
@@ -240,7 +257,8 @@ class Reenactor:
     ) -> Reenactor:
         """A new model that shares all but the generator, which is tuned to draw this source; for this source only.
 
-        It has no feature refinement, which corrects what the generator draws untuned. The code stays, so the same `Identity` is used with the new model. This one is not touched.
+        It has no feature refinement, which corrects what the generator draws untuned. The code stays, so the same
+        `Identity` is used with the new model. This one is not touched.
 
         Args:
             progress: called before each step with the number of the step and of all steps.

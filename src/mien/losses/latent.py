@@ -15,6 +15,17 @@ def code_distance(wp: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return (wp.float() - truth.float()).square().mean((1, 2))
 
 
+def row_spread(wp: torch.Tensor) -> torch.Tensor:
+    """Mean square of what the rows of W+ codes differ from their mean. (B, L, D) → (B,)."""
+    wp = wp.float()
+    return (wp - wp.mean(1, keepdim=True)).square().mean((1, 2))
+
+
+def centre_distance(wp: torch.Tensor, w_mean: torch.Tensor) -> torch.Tensor:
+    """Mean square distance of the mean row of W+ codes (B, L, D) from w̄ (D,) → (B,)."""
+    return (wp.float().mean(1) - w_mean).square().mean(1)
+
+
 def sliced_wasserstein(codes: torch.Tensor, truth: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Squared 2-Wasserstein distance of two point clouds, averaged over projections (Bonneel et al. 2015); a scalar.
 

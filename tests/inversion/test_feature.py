@@ -58,7 +58,7 @@ def test_new_networks_change_nothing(generator):
     drawn = generator.synthesis(code, trace=trace)
     shift = new.find(picture, drawn, new.kept(trace))
     assert shift.delta.shape == (2, 12, 16, 16) and not shift.delta.any()
-    for made in (new.at_rest(shift), new.moving(shift)):
+    for made in (new.at_rest(shift.delta), new.moving(shift)):
         assert torch.equal(generator.synthesis(code, trace=made), drawn)
 
 
@@ -67,12 +67,12 @@ def test_a_face_at_rest_keeps_its_shift_and_a_moved_one_does_not(generator, refi
     trace = refiner.reading()
     drawn = generator.synthesis(code, trace=trace)
     shift = refiner.find(picture, drawn, refiner.kept(trace))
-    still = generator.synthesis(code, trace=refiner.at_rest(shift))
+    still = generator.synthesis(code, trace=refiner.at_rest(shift.delta))
     assert (still - drawn).abs().max() > 1e-2
     torch.testing.assert_close(generator.synthesis(code, trace=refiner.moving(shift)), still, rtol=1e-4, atol=1e-4)
     moved = code + 0.5
     copied = generator.synthesis(moved, trace=copying(refiner).moving(shift))
-    torch.testing.assert_close(copied, generator.synthesis(moved, trace=refiner.at_rest(shift)))
+    torch.testing.assert_close(copied, generator.synthesis(moved, trace=refiner.at_rest(shift.delta)))
     assert (generator.synthesis(moved, trace=refiner.moving(shift)) - copied).abs().max() > 1e-2
     assert refiner.config.copies is None and copying(refiner).config.copies
 

@@ -194,9 +194,9 @@ class FeatureRefiner(nn.Module):
         assert trace.features is not None
         return trace.features[self.config.layer]
 
-    def at_rest(self, shift: FeatureShift) -> Trace:
+    def at_rest(self, delta: torch.Tensor) -> Trace:
         """A trace that draws the sources themselves: f + Δf."""
-        return Trace(change={self.config.layer: lambda f: f + shift.delta}, by_sample=len(shift.delta) == 1)
+        return Trace(change={self.config.layer: lambda f: f + delta}, by_sample=len(delta) == 1)
 
     def moving(self, shift: FeatureShift) -> Trace:
         """A trace that draws sources as their codes moved: f + FT(Δf). A shift of one source serves any batch."""

@@ -1,0 +1,128 @@
+"""Feature refinement (One-shot, METHODS section 3): E_F on inversions, FT on pairs; everything else is frozen.
+
+Train it on the encoder and the directions of the bundle that it goes into: it mends what these two leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from mien.errors import TrainingError
+from mien.face3d import arkit_motion_space
+from mien.inversion import FeatureRefiner, copying, feature_config
+from mien.stylegan2 import Generator
+from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.judges import load_judges
+from mien.training.parts import describe, load_directions, load_discriminator, load_encoder, load_generator
+from mien.training.photographs import Photographs
+from mien.training.recipes.direction import open_pairs
+from mien.training.refining import FEATURE_WEIGHTS, Inversion, RefinementJury, draw_lessons, refine
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRecipe:
+    """What to train on and how.
+
+    Attributes:
+        generator, identity, tracker: folders of finished runs; frozen.
+        encoder, directions: runs whose encoder and A make the codes (`joint` is both); directions None takes the
+            encoder's run.
+        data: frames in scenes: a folder of rendered heads, or of videos prepared with the `head` crop.
+        layer: side of the feature map that is refined: 16, 32 or 64.
+        width: of the inner layers of both networks.
+        discriminator: run whose discriminator keeps pictures sharp; None leaves that loss out.
+        photographs: share of photographs in a batch (needs the data pack); they teach E_F alone.
+        truncation: ψ applied after the shift, as in the bundle.
+        weights: of the losses, `mien.training.refining.FEATURE_WEIGHTS`.
+    """
+
+    generator: Path
+    identity: Path
+    tracker: Path
+    encoder: Path
+    data: Path
+    directions: Path | None = None
+    layer: int = 32
+    width: int = 48
+    discriminator: Path | None = None
+    photographs: float = 0.35
+    truncation: float = 1.0
+    batch: int = 12
+    lr: float = 1e-3
+    weights: dict[str, float] = field(default_factory=lambda: dict(FEATURE_WEIGHTS))
+
+    def counts(self, num_processes: int = 1) -> tuple[int, int]:
+        """B and the number of photographs among them.
+
+        Raises:
+            TrainingError: they do not divide among the processes, or leave no pairs; or the losses' names are wrong.
+        """
+        if set(self.weights) != set(FEATURE_WEIGHTS):
+            raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(FEATURE_WEIGHTS)}")
+        num_photos = round(self.photographs * self.batch / num_processes) * num_processes
+        if self.batch % num_processes or not 0 <= num_photos < self.batch:
+            raise TrainingError(
+                f"a batch of {self.batch} with {num_photos} photographs cannot be shared or has no pairs"
+            )
+        return self.batch, num_photos
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    # two cores, under 2 minutes: runs, loss falls
+    "tiny": {"batch": 4, "layer": 16, "width": 8, "photographs": 0.0},
+    # two cores, from a trained encoder and directions; end it with --max-minutes
+    "two-core": {"batch": 8},
+    # one large GPU
+    "accelerator": {"batch": 32, "width": 128},
+}
+STEPS = {"tiny": 20, "two-core": 3_000, "accelerator": 100_000}
+
+
+def new_refiner(config: FeatureRecipe, generator: Generator) -> FeatureRefiner:
+    """Networks that fit the generator and change nothing yet.
+
+    Raises:
+        TrainingError: the generator has no such feature map.
+    """
+    try:
+        return FeatureRefiner(feature_config(generator.config, config.layer, config.width))
+    except ValueError as error:
+        raise TrainingError(f"--layer {config.layer}: {error}") from error
+
+
+def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
+    """Run the recipe; a run found in `run_config.out` is continued."""
+    run = Run(run_config, start_fabric(run_config))
+    counts = config.counts(run.fabric.world_size)
+    device, motion = run.fabric.device, arkit_motion_space()
+    generator = load_generator(config.generator).to(device)
+    matrix = load_directions(config.directions or config.encoder).to(device)
+    inversion = Inversion(load_encoder(config.encoder).to(device), matrix, generator, config.truncation)
+    critic = load_discriminator(config.discriminator).to(device) if config.discriminator else None
+    jury = RefinementJury(load_judges(config.tracker, config.identity, device), critic)
+    pairs = open_pairs(config.data, motion, generator.config.resolution)
+    photographs = Photographs(generator.config.resolution) if counts[1] else None
+    refiner = seeded(run_config.seed, lambda: new_refiner(config, generator)).to(device)
+    average = Ema(refiner, 5000.0)
+    optimiser = torch.optim.Adam(refiner.parameters(), lr=config.lr, betas=(0.9, 0.99))
+    run.track(feature=refiner, average=average.model, optimiser=optimiser)
+    describe(run_config.out, feature=refiner)
+
+    for step in run.steps():
+        lessons = draw_lessons(pairs, photographs, motion, counts, run.shared_generator()).part(run.share).to(device)
+        with run.fabric.autocast():
+            refined = refine(inversion, refiner, lessons)
+            losses = jury.verdict(lessons, refined)
+        run.descend(optimiser, torch.stack([config.weights[name] * value for name, value in losses.items()]).sum())
+        average.update(refiner, config.batch, (step + 1) * config.batch)
+        run.record(**losses)
+        if run.every(run_config.sample_every):
+            with torch.no_grad():
+                copied = refine(inversion, copying(refiner), lessons).moved
+            count = len(lessons.targets)
+            shown = [lessons.images, refined.plain, refined.inversion, lessons.targets, copied, refined.moved]
+            run.sample("feature", [part[:count] for part in shown], columns=count)
+    return run

@@ -1,0 +1,156 @@
+"""What feature refinement is asked, and how its answers are judged (METHODS section 3).
+
+E_F learns on inversions: f + Δf must draw the source. FT learns on pairs: the other frame of the scene is the true
+answer to where Δf belongs once the head has moved. The second lesson does not reach E_F, which would learn to say less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+
+from mien.data.pairs import PairBatch
+from mien.face3d import MotionSpace
+from mien.inversion import Encoder, FeatureRefiner, FeatureShift
+from mien.losses.adversarial import fool
+from mien.losses.image import pyramid_l1
+from mien.methods import DirectionMatrix
+from mien.stylegan2 import Discriminator, Generator
+from mien.training.judges import Judges
+from mien.training.photographs import Photographs
+from mien.training.schemes import Pairs
+
+FEATURE_WEIGHTS = {
+    "pixel": 10.0,
+    "perceptual": 5.0,
+    "id": 10.0,
+    "energy": 0.001,
+    "moved_pixel": 10.0,
+    "moved_perceptual": 5.0,
+    "moved_id": 10.0,
+    "sharp": 0.3,
+}
+"""Of the losses: inversion, the mean square of Δf, moved pairs; `sharp` needs a discriminator."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """B sources, of which the first P have another frame of their scene.
+
+    Attributes:
+        images, weight: (B, 3, S, S) sources and (B, 1, S, S) their reconstruction weights.
+        q_source: (B, k) their coordinates.
+        targets: (P, 3, S, S) the other frames; q_target: (P, k) their coordinates.
+    """
+
+    images: torch.Tensor
+    weight: torch.Tensor
+    q_source: torch.Tensor
+    targets: torch.Tensor
+    q_target: torch.Tensor
+
+    def part(self, share: slice) -> Lessons:
+        """A share of the pairs and the same share of the single pictures."""
+        num_pairs, everything = len(self.targets), torch.arange(len(self.images))
+        index = torch.cat([everything[:num_pairs][share], everything[num_pairs:][share]])
+        sources = (self.images[index], self.weight[index], self.q_source[index])
+        return Lessons(*sources, self.targets[share], self.q_target[share])
+
+    def to(self, device: torch.device) -> Lessons:
+        """The same lessons on another device."""
+        return Lessons(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+def draw_lessons(
+    pairs: Pairs,
+    photographs: Photographs | None,
+    motion: MotionSpace,
+    counts: tuple[int, int],
+    draws: torch.Generator,
+) -> Lessons:
+    """Pairs of frames, and photographs, which have no other frame.
+
+    Args:
+        pairs: scenes.
+        photographs: crops with parameters; None leaves them out.
+        motion: the coordinates.
+        counts: B, and the number of photographs among them.
+        draws: everything random.
+    """
+    total, num_photos = counts
+    scenes = torch.randint(len(pairs), (total - num_photos,), generator=draws)
+    batch: PairBatch = pairs.draw(scenes, draws)
+    images, weight, q = [batch.target], [batch.weight], [batch.q_target]
+    if photographs is not None and num_photos:
+        photo, photo_weight, params = photographs.draw(num_photos, draws)
+        images, weight, q = [*images, photo], [*weight, photo_weight], [*q, motion.encode(params)]
+    sources = (torch.cat(images), torch.cat(weight), torch.cat(q))
+    return Lessons(*sources, batch.source, batch.q_source)
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """Everything frozen that refinement starts from: pictures → codes → feature maps."""
+
+    encoder: Encoder
+    directions: DirectionMatrix
+    generator: Generator
+    truncation: float = 1.0
+
+    @torch.no_grad()
+    def codes(self, lessons: Lessons) -> tuple[torch.Tensor, torch.Tensor]:
+        """Truncated codes (B, L, D) of the sources, and (P, L, D) of the pairs' sources moved to their targets."""
+        code = self.encoder(lessons.images).float()
+        if self.encoder.config.pose_free:
+            code = self.directions.shift(code, lessons.q_source)
+        num_pairs = len(lessons.targets)
+        moved = self.directions.shift(code[:num_pairs], lessons.q_target - lessons.q_source[:num_pairs])
+        return self.generator.truncate(code, self.truncation), self.generator.truncate(moved, self.truncation)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What came out: Δf, sources redrawn (B, 3, S, S) without and with it, and pairs moved (P, 3, S, S)."""
+
+    delta: torch.Tensor
+    plain: torch.Tensor
+    inversion: torch.Tensor
+    moved: torch.Tensor
+
+
+def refine(inversion: Inversion, refiner: FeatureRefiner, lessons: Lessons) -> Refined:
+    """Redraw all sources, and move the pairs with what the transformer makes of their Δf."""
+    generator, trace = inversion.generator, refiner.reading()
+    code, moved_code = inversion.codes(lessons)
+    with torch.no_grad():
+        plain = generator.synthesis(code, noise="none", trace=trace).float()
+    delta = refiner.encoder(lessons.images, plain)
+    still = generator.synthesis(code, noise="none", trace=refiner.at_rest(delta)).float()
+    num_pairs = len(lessons.targets)
+    own, source = delta[:num_pairs].detach(), refiner.kept(trace)[:num_pairs]
+    carried = FeatureShift(own, source, refiner.transformer.rest(own, source))
+    moved = generator.synthesis(moved_code, noise="none", trace=refiner.moving(carried)).float()
+    return Refined(delta, plain, still, moved)
+
+
+@dataclass(frozen=True)
+class RefinementJury:
+    """The frozen networks that look at what came out; `discriminator` is optional."""
+
+    judges: Judges
+    discriminator: Discriminator | None = None
+
+    def verdict(self, lessons: Lessons, refined: Refined) -> dict[str, torch.Tensor]:
+        """Means of all losses of `FEATURE_WEIGHTS`; `sharp` only with a discriminator."""
+        losses = self._redrawn(refined.inversion, lessons.images, lessons.weight)
+        losses["energy"] = refined.delta.float().square().mean()
+        moved = self._redrawn(refined.moved, lessons.targets, torch.ones_like(lessons.targets[:, :1]))
+        losses |= {f"moved_{name}": value for name, value in moved.items()}
+        if self.discriminator is not None:
+            drawn = torch.cat([refined.inversion, refined.moved])
+            losses["sharp"] = fool(self.discriminator(drawn).float()).mean()
+        return losses
+
+    def _redrawn(self, result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"pixel": pyramid_l1(result, truth, weight).mean()} | self.judges.likeness(result, truth)

@@ -1,0 +1,84 @@
+"""The recipe of feature refinement: it runs, continues exactly, learns, and goes into a bundle."""
+
+import json
+
+import pytest
+import torch
+
+from mien.apps.cli import main
+from mien.checkpoints import load_bundle
+from mien.errors import TrainingError
+from mien.training.parts import load_encoder, load_feature, load_generator
+from mien.training.recipes import feature
+from mien.training.recipes.feature import FeatureRecipe
+
+
+@pytest.fixture
+def recipe(data_pack, toy_heads, trained):
+    """A function that makes a recipe on the toy heads."""
+
+    def make(**changes) -> FeatureRecipe:
+        common = {"encoder": trained["generator"], "data": toy_heads, "batch": 4, "photographs": 0.0, "layer": 16}
+        return FeatureRecipe(**trained, **{**common, "width": 8, **changes})
+
+    return make
+
+
+def curve(run, name: str) -> list[float]:
+    return [json.loads(line)[name] for line in (run.config.out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("is_sharp", [False, True])
+def test_it_continues_exactly_and_trains_both_networks(recipe, run_config, same_weights, trained, is_sharp):
+    changes = {"discriminator": trained["generator"] if is_sharp else None}
+    frozen = [load(trained["generator"]).state_dict() for load in (load_generator, load_encoder)]
+    whole = feature.train(recipe(**changes), run_config("whole", 4))
+    feature.train(recipe(**changes), run_config("parts", 2))
+    same_weights(whole, feature.train(recipe(**changes), run_config("parts", 4)))
+    made = load_feature(whole.config.out)
+    assert made.encoder.write.weight.any() and made.transformer.write.weight.any()
+    for before, load in zip(frozen, (load_generator, load_encoder), strict=True):
+        after = load(trained["generator"]).state_dict()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    assert ("sharp" in (whole.config.out / "metrics.jsonl").read_text()) == is_sharp
+
+
+@pytest.mark.parametrize("layer", [8, 32])
+def test_the_loss_falls_at_any_layer(recipe, run_config, layer):
+    run = feature.train(recipe(batch=8, lr=1e-2, layer=layer), run_config("falls", 20))
+    for name in ("pixel", "moved_pixel"):
+        values = curve(run, name)
+        assert sum(values[-5:]) < 0.95 * sum(values[:5]), name
+    assert load_feature(run.config.out).config.resolution == layer
+
+
+def test_samples_show_the_copy_beside_the_transformer(recipe, run_config):
+    run = feature.train(recipe(), run_config("shown", 1, sample_every=1))
+    assert [p.name for p in (run.config.out / "samples").iterdir()] == ["feature_0000000.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layer": 64}, "no feature map of side 64"),
+        ({"photographs": 1.0}, "no pairs"),
+        ({"weights": {"pixel": 1.0}}, "expected pixel, perceptual"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(recipe, run_config, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        feature.train(recipe(**changes), run_config("refused", 1))
+
+
+def test_from_the_command_line_into_a_bundle(data_pack, toy_heads, trained, tmp_path):
+    words = [word for name in ("generator", "identity", "tracker") for word in (f"--{name}", str(trained[name]))]
+    words += ["--encoder", str(trained["generator"]), "--data", str(toy_heads)]
+    words += ["--out", str(tmp_path / "made"), "--steps", "1", "--device", "cpu", "--precision", "32-true"]
+    assert main(["train", "feature", "--preset", "tiny", *words]) == 0
+    parts = ["--generator", str(trained["generator"]), "--tracker", str(trained["tracker"])]
+    for name, more in (("with", []), ("copied", ["--copy-features"])):
+        assert main(["bundle", str(tmp_path / name), *parts, "--feature", str(tmp_path / "made"), *more]) == 0
+        bundle = load_bundle(tmp_path / name)
+        assert bundle.feature is not None and bool(bundle.feature.config.copies) == bool(more)
+    assert main(["bundle", str(tmp_path / "without"), *parts]) == 0
+    assert load_bundle(tmp_path / "without").feature is None

@@ -1,0 +1,120 @@
+"""What feature refinement is asked, and whom each answer teaches."""
+
+import pytest
+import torch
+
+from mien.data.pairs import PairBatch
+from mien.face3d import FaceParams, arkit_motion_space
+from mien.inversion import Encoder, EncoderConfig, FeatureRefiner, feature_config
+from mien.methods import DirectionConfig, DirectionMatrix
+from mien.stylegan2 import Generator, GeneratorConfig
+from mien.training.engine import seeded
+from mien.training.refining import FEATURE_WEIGHTS, Inversion, Refined, RefinementJury, draw_lessons, refine
+
+MOTION = arkit_motion_space()
+K = len(MOTION)
+SIZES = {"channel_base": 64, "channel_max": 8, "style_dim": 8}
+
+
+class Scenes:
+    """Scene n: a frame of grey n/10 with q = n, and one that is brighter with q = −n."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def draw(self, scenes: torch.Tensor, generator: torch.Generator) -> PairBatch:
+        first = (scenes[:, None, None, None] / 10).expand(-1, 3, 16, 16)
+        q = scenes[:, None].expand(-1, K).float()
+        return PairBatch(first + 0.01, first, torch.full((len(scenes), 1, 16, 16), 1.0), -q, q, scenes)
+
+
+class Photos:
+    def draw(self, count, draws):
+        return torch.ones(count, 3, 16, 16), torch.ones(count, 1, 16, 16), FaceParams.invalid(count)
+
+
+class Grey:
+    def likeness(self, result, picture):
+        distance = (result.mean((1, 2, 3)) - picture.mean((1, 2, 3))).abs().mean()
+        return {"id": distance, "perceptual": distance}
+
+
+@pytest.fixture
+def inversion() -> Inversion:
+    generator = seeded(1, lambda: Generator(GeneratorConfig(resolution=16, latent_dim=8, mapping_layers=1, **SIZES)))
+    config = EncoderConfig(resolution=16, hidden=8, num_rows=6, pose_free=True, **SIZES)
+    matrix = seeded(2, lambda: DirectionMatrix(DirectionConfig(coordinates=K, rows=3, dim=8))).requires_grad_(False)
+    encoder = seeded(3, lambda: Encoder(config)).requires_grad_(False)
+    return Inversion(encoder, matrix, generator.requires_grad_(False).eval(), 0.8)
+
+
+@pytest.fixture
+def refiner(inversion) -> FeatureRefiner:
+    made = seeded(4, lambda: FeatureRefiner(feature_config(inversion.generator.config, 8, 8)))
+    for network in (made.encoder, made.transformer):
+        seeded(5, lambda network=network: torch.nn.init.normal_(network.write.weight))
+    return made
+
+
+def lessons(num_photos: int = 2):
+    return draw_lessons(Scenes(), Photos(), MOTION, (6, num_photos), torch.Generator().manual_seed(0))
+
+
+def test_pairs_come_first_and_photographs_have_no_other_frame():
+    asked = lessons()
+    assert len(asked.images) == 6 and len(asked.targets) == 4 and (asked.images[4:] == 1).all()
+    torch.testing.assert_close(asked.targets, asked.images[:4] + 0.01)
+    assert torch.equal(asked.q_target, -asked.q_source[:4])
+    one, two = (asked.part(slice(rank, None, 2)) for rank in (0, 1))
+    assert torch.equal(two.images, asked.images[[1, 3, 5]]) and torch.equal(one.targets, asked.targets[[0, 2]])
+
+
+def test_codes_are_inverted_moved_and_truncated(inversion):
+    asked = lessons()
+    code, moved = inversion.codes(asked)
+    found = inversion.directions.shift(inversion.encoder(asked.images), asked.q_source)
+    torch.testing.assert_close(code, inversion.generator.truncate(found, 0.8))
+    at_target = inversion.directions.shift(inversion.encoder(asked.images[:4]), asked.q_target)
+    torch.testing.assert_close(moved, inversion.generator.truncate(at_target, 0.8), rtol=1e-3, atol=1e-4)
+
+
+def test_each_network_learns_its_own_lesson(inversion, refiner):
+    for part, teaches in (("inversion", refiner.encoder), ("moved", refiner.transformer)):
+        refiner.zero_grad(set_to_none=True)
+        getattr(refine(inversion, refiner, lessons()), part).square().mean().backward()
+        others = {*refiner.parameters()} - {*teaches.parameters()}
+        assert all(p.grad is not None for p in teaches.parameters()) and any(p.grad.any() for p in teaches.parameters())
+        frozen = [
+            *inversion.encoder.parameters(),
+            *inversion.directions.parameters(),
+            *inversion.generator.parameters(),
+        ]
+        assert all(p.grad is None for p in [*others, *frozen])
+
+
+def test_sources_are_drawn_without_and_with_their_shift(inversion, refiner):
+    asked = lessons()
+    made, (code, moved) = refine(inversion, refiner, asked), inversion.codes(asked)
+    trace = refiner.reading()
+    torch.testing.assert_close(made.plain, inversion.generator.synthesis(code, noise="none", trace=trace))
+    shift = refiner.find(asked.images, made.plain, refiner.kept(trace))
+    torch.testing.assert_close(made.delta, shift.delta)
+    assert (made.inversion - made.plain).abs().max() > 1e-3
+    alone = type(shift)(shift.delta[:1], shift.source[:1], shift.rest[:1])
+    expected = inversion.generator.synthesis(moved[:1], noise="none", trace=refiner.moving(alone))
+    torch.testing.assert_close(made.moved[:1], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_each_loss_looks_at_what_it_names():
+    asked, jury = lessons(), RefinementJury(Grey())
+    perfect = Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images, asked.targets)
+    assert {n: float(v) for n, v in jury.verdict(asked, perfect).items()} == dict.fromkeys(
+        set(FEATURE_WEIGHTS) - {"sharp"}, 0.0
+    )
+    for changes, names in (
+        ({"delta": perfect.delta + 1}, {"energy"}),
+        ({"inversion": asked.images + 0.5}, {"pixel", "perceptual", "id"}),
+        ({"moved": asked.targets + 0.5}, {"moved_pixel", "moved_perceptual", "moved_id"}),
+    ):
+        losses = jury.verdict(asked, Refined(**{**vars(perfect), **changes}))
+        assert {name for name, value in losses.items() if float(value) > 0.1} == names

@@ -8,7 +8,7 @@ import pytest
 
 from mien.errors import InputError, MissingDataError, OutputError
 from mien.synth import dataset as dataset_room
-from mien.synth.dataset import DatasetConfig, RenderedHeads, person_seed, write_dataset
+from mien.synth.dataset import DatasetConfig, RenderedHeads, frame_motion, person_seed, write_dataset
 
 CONFIG = DatasetConfig(
     num_scenes=5, frames_per_scene=2, size=32, supersample=1, seed=4, processes=1, scenes_per_shard=2
@@ -95,3 +95,13 @@ def test_missing_data_is_a_typed_error(tmp_path, monkeypatch):
     monkeypatch.setenv("MIEN_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(MissingDataError):
         load_head.__wrapped__()
+
+
+def test_frames_of_a_narrow_scene_stay_close_to_its_first():
+    wide, narrow = DatasetConfig(seed=5), DatasetConfig(seed=5, spread=0.1)
+    assert "spread" not in wide.content() and narrow.content()["spread"] == 0.1
+    first, last = frame_motion(wide, 3, 0), frame_motion(wide, 3, 2)
+    near = frame_motion(narrow, 3, 2)
+    assert np.allclose(frame_motion(narrow, 3, 0)[0], first[0])
+    for a, b, c in zip(first, last, near, strict=True):
+        assert np.allclose(c - a, 0.1 * (b - a))

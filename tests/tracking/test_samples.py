@@ -1,11 +1,14 @@
 """Random crops: mirrors, turned angles, reproducibility."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import ARKIT_NAMES
-from mien.tracking.samples import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS, LabelledFace, draw_crops, mirrored
+from mien.tracking.samples import LabelledFace, draw_crops, draw_twins, mirrored
 from mien.tracking.scenes import background, draw_scenes
 
 
@@ -93,3 +96,16 @@ def test_scenes_repeat_and_mark_the_faces(face_points):
 def test_backgrounds_differ():
     one, two = (background(48, np.random.default_rng(seed)) for seed in (1, 2))
     assert one.shape == (48, 48, 3) and not np.array_equal(one, two)
+
+
+def test_twins_share_their_square_and_keep_their_difference(face_points):
+    face = OneFace(face_points).face(0, np.random.default_rng(0))
+    other = replace(face, landmarks=face.landmarks + (3.0, 0.0), angles=face.angles + (0.05, 0.0, 0.0))
+    batch = draw_twins([(face, other), (face, face)], 64, seed=3)
+    assert batch.crops.shape == (4, 64, 64, 3) and batch.presence.tolist() == [1, 1, 1, 1]
+    moved = batch.landmarks[1] - batch.landmarks[0]
+    assert torch.allclose(moved, moved[:1].expand_as(moved), atol=1e-5) and moved.norm(dim=-1).min() > 0
+    assert torch.allclose(batch.landmarks[3], batch.landmarks[2])
+    assert (batch.angles[1] - batch.angles[0]).abs().max() == pytest.approx(0.05, abs=0.01)
+    again = draw_twins([(face, other), (face, face)], 64, seed=3)
+    assert torch.equal(again.crops, batch.crops)

@@ -56,6 +56,8 @@ class DatasetConfig:
         scenes_per_shard: scenes between two checkpoints.
         people: pack of photographed people (`mien fit`) that scenes are made of; none: drawn people only.
         photo_share: share of the scenes that show photographed people, if there is a pack.
+        spread: how far the frames of a scene are from its first, as a share of the usual: small values make frames that
+            differ as little as those of a video.
     """
 
     num_scenes: int = 5000
@@ -69,11 +71,14 @@ class DatasetConfig:
     scenes_per_shard: int = 25
     people: str | None = None
     photo_share: float = 0.8
+    spread: float = 1.0
 
     def content(self) -> dict[str, Any]:
         """What decides the pixels, as it is stored."""
-        hidden = ("processes", "scenes_per_shard", "people", "photo_share")
+        hidden = ("processes", "scenes_per_shard", "people", "photo_share", "spread")
         content = {"version": VERSION} | {k: v for k, v in asdict(self).items() if k not in hidden}
+        if self.spread != 1.0:
+            content["spread"] = self.spread
         if self.people is None:
             return content
         with PeoplePack(self.people) as pack:
@@ -89,7 +94,13 @@ def frame_motion(config: DatasetConfig, scene: int, frame: int) -> tuple[np.ndar
     """Angles (3,), expression (51,) and framing jitter (3,) of a frame."""
     rng = np.random.default_rng([person_seed(config, scene), frame, 0xF4A3E])
     reach = PHOTO_REACH if is_photographed(config, scene) else 1.0
-    return reach * random_angles(rng), random_expression(rng), rng.normal(0, 1, 3) * config.jitter
+    angles, expression, jitter = reach * random_angles(rng), random_expression(rng), rng.normal(0, 1, 3) * config.jitter
+    if frame and config.spread != 1.0:
+        first = frame_motion(config, scene, 0)
+        angles, expression, jitter = (
+            a + config.spread * (b - a) for a, b in zip(first, (angles, expression, jitter), strict=True)
+        )
+    return angles, expression, jitter
 
 
 def is_photographed(config: DatasetConfig, scene: int) -> bool:

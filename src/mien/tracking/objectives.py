@@ -59,6 +59,22 @@ def regressor_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.
     }
 
 
+def twin_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.Tensor]:
+    """Scalar losses of the change between two frames that differ little, for crops from `draw_twins`.
+
+    A net that is unsure of a face reads the same of both: no error of one frame says so, but what moves a little in the
+    driver would then not move in the result.
+    """
+
+    def change(values: torch.Tensor) -> torch.Tensor:
+        return values[1::2] - values[0::2]
+
+    turn = (change(reading.angles) - change(batch.angles)).abs().sum(1)
+    coefficient = _emphasis().to(batch.expression)
+    moved = (change(reading.expression.sigmoid()) - change(batch.expression)).abs() * coefficient
+    return {"twin_angles": 24.0 * turn.mean(), "twin_expression": 10.0 * moved.mean()}
+
+
 def detector_losses(maps: Detections, boxes: list[list[Box]], height: int, width: int) -> dict[str, torch.Tensor]:
     """Focal loss of the heat (CenterNet, equation 1) and absolute errors of size and offset at faces' middles.
 

@@ -121,6 +121,10 @@ def draw_crops(materials: Sequence[Material], shares: Sequence[float], size: int
         texture = rows[int(rng.integers(len(rows)))][0] if rows else None
         crop = occlude(row[0], rng, texture) if rng.random() < 0.2 else row[0]
         rows.append((degrade(crop, rng), *row[1:]))
+    return _batch(rows)
+
+
+def _batch(rows: Sequence[tuple[Any, ...]]) -> CropBatch:
     crops, landmarks, angles, tilts, expression, trust, known, presence = (
         np.stack(column) for column in zip(*rows, strict=True)
     )
@@ -136,19 +140,55 @@ def draw_crops(materials: Sequence[Material], shares: Sequence[float], size: int
     )
 
 
-def _face_row(material: Material, size: int, rng: np.random.Generator) -> tuple[Any, ...]:
-    """One crop with a face: upright with its natural or a large tilt (first look), or straightened (second look)."""
-    face = material.face(int(rng.integers(len(material))), rng)
-    if rng.random() < 0.5:
-        face = mirrored(face)
+def draw_twins(pairs: Sequence[tuple[LabelledFace, LabelledFace]], size: int, seed: int) -> CropBatch:
+    """Crops of faces that differ little, two by two: rows 2k and 2k + 1 show pair k in the same square.
+
+    Both are disturbed independently, as two frames of one video are; the square is that of a second look.
+
+    Args:
+        pairs: two frames of one person in one place.
+        size: side of a crop in pixels.
+        seed: of this batch.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for pair in pairs:
+        first, second = (mirrored(face) for face in pair) if rng.random() < 0.5 else pair
+        matrix, turn = _framing(first, size, rng, is_second_look=True)
+        strength = rng.random()
+        for face in (first, second):
+            crop, *labels = _labelled_crop(face, matrix, turn, size, None)
+            rows.append((crop if strength < CLEAN_SHARE else degrade(crop, rng), *labels))
+    return _batch(rows)
+
+
+def _framing(
+    face: LabelledFace, size: int, rng: np.random.Generator, *, is_second_look: bool
+) -> tuple[np.ndarray, float]:
+    """Matrix (2, 3) and turn in radians of a crop: straightened (second look), or with its natural or a large tilt."""
     centre, side, tilt = upright_frame(face.landmarks)
-    if rng.random() < 0.6:
+    if is_second_look:
         turn, spread, shift = tilt + np.radians(rng.normal(0, 5)), rng.normal(0, 0.05), rng.normal(0, 0.03, 2)
     else:
         turn = tilt + np.radians(rng.uniform(-65, 65)) if rng.random() < 0.5 else np.radians(rng.normal(0, 8))
         spread, shift = rng.normal(0, 0.14), rng.normal(0, 0.07, 2)
-    matrix = crop_matrix(centre + shift * side, side * float(np.exp(spread)), turn, size)
-    crop = _warped(face, matrix, size, material.empty(rng) if face.matte is not None and rng.random() < 0.5 else None)
+    return crop_matrix(centre + shift * side, side * float(np.exp(spread)), turn, size), turn
+
+
+def _face_row(material: Material, size: int, rng: np.random.Generator) -> tuple[Any, ...]:
+    """One crop with a face."""
+    face = material.face(int(rng.integers(len(material))), rng)
+    if rng.random() < 0.5:
+        face = mirrored(face)
+    matrix, turn = _framing(face, size, rng, is_second_look=rng.random() < 0.6)
+    backdrop = material.empty(rng) if face.matte is not None and rng.random() < 0.5 else None
+    return _labelled_crop(face, matrix, turn, size, backdrop)
+
+
+def _labelled_crop(
+    face: LabelledFace, matrix: np.ndarray, turn: float, size: int, backdrop: np.ndarray | None
+) -> tuple[Any, ...]:
+    crop = _warped(face, matrix, size, backdrop)
     points = (face.landmarks @ matrix[:, :2].T + matrix[:, 2] - (size - 1) / 2) / (size / 2)
     return crop, points, face.angles, np.float64(-turn), face.expression, face.trust, face.known, np.float64(1)
 

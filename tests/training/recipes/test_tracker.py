@@ -1,6 +1,7 @@
 """The tracker recipe: falls, stops and goes on to the same weights, exports what loads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 import torch
 
 from mien.errors import TrainingError
+from mien.synth.dataset import RenderedHeads
 from mien.tracking import load_tracker
 from mien.training.engine import RunConfig
-from mien.training.recipes.tracker import PRESETS, TrackerConfig, rate, train
+from mien.training.recipes.tracker import PRESETS, TrackerConfig, TwinMaterial, rate, train
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,17 @@ def test_losses_fall_and_the_export_loads(heads, tmp_path):
     assert list((tmp_path / "samples").glob("crops_*.png"))
     tracker = load_tracker("embedded", tmp_path)
     assert isinstance(tracker.find(np.zeros((100, 80, 3), np.uint8)), list)
+
+
+def test_twins_come_from_one_scene_and_are_learned(heads, tmp_path):
+    material = TwinMaterial(RenderedHeads(heads))
+    for first, second in material.draw(6, np.random.default_rng(1)):
+        assert not np.array_equal(first.landmarks, second.landmarks)
+        assert np.abs(first.landmarks.mean(0) - second.landmarks.mean(0)).max() < 10
+    config, run_config = configs(heads, tmp_path / "twins", 5)
+    run = train(replace(config, twins=heads, pairs=2), run_config)
+    rows = [json.loads(line) for line in (run_config.out / "metrics.jsonl").read_text().splitlines()]
+    assert "twin_angles" in rows[-1] and run.step == 5
 
 
 def test_rate_rises_and_falls():

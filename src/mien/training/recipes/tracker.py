@@ -27,10 +27,10 @@ from mien.synth.dataset import RenderedHeads
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.embedded import save_tracker
 from mien.tracking.material import CLIPS, load_clip, load_photographs, reshaped
-from mien.tracking.objectives import detector_losses, regressor_losses
+from mien.tracking.objectives import detector_losses, regressor_losses, twin_losses
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 from mien.tracking.relabelling import relabelled
-from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops
+from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops, draw_twins
 from mien.tracking.scenes import draw_scenes
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
 
@@ -44,11 +44,14 @@ class TrackerConfig:
 
     Attributes:
         data: folder of rendered heads (`mien render`); None trains on photographs alone.
+        twins: folder of rendered heads whose frames differ little (`mien render --spread 0.08`): the change between
+            two of them is learned, too; None leaves that out.
         start: folder of a trained tracker of the same size to continue from; None starts from zero.
         real: whether photographs and clips of the data pack are used.
         labels: file with steadier labels of them (`mien.tracking.relabelling`), made with MediaPipe when it is missing;
             None takes the data pack's.
         crops, scenes: pictures per step for the regressor and for the detector, over all processes.
+        pairs: twins per step.
         scene_px: side of the detector's training pictures, a multiple of 32.
         crop_px: side of the regressor's crops, a multiple of 16.
         widths, hidden: size of the regressor.
@@ -57,10 +60,12 @@ class TrackerConfig:
     """
 
     data: Path | None = None
+    twins: Path | None = None
     start: Path | None = None
     real: bool = True
     labels: Path | None = None
     crops: int = 32
+    pairs: int = 6
     scenes: int = 6
     scene_px: int = 192
     crop_px: int = 96
@@ -122,6 +127,28 @@ class RenderedMaterial:
         if self._heads.regions[row, :side, left : left + side].any():
             return None
         return np.ascontiguousarray(self._heads.images_file[row, :side, left : left + side])
+
+
+class TwinMaterial:
+    """Two frames of one scene at a time, of training people only.
+
+    Args:
+        heads: a dataset whose frames of one scene differ little.
+    """
+
+    def __init__(self, heads: RenderedHeads) -> None:
+        rows = np.flatnonzero(~held_out_people(heads))
+        self._faces = RenderedMaterial(heads, rows)
+        order = np.argsort(heads.scene[rows], kind="stable")
+        self._scenes = np.split(order, np.unique(heads.scene[rows][order], return_index=True)[1][1:])
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[tuple[LabelledFace, LabelledFace]]:
+        """`count` pairs of frames, each of another random scene."""
+        pairs = []
+        for scene in rng.integers(len(self._scenes), size=count):
+            first, second = rng.permutation(self._scenes[scene])[[0, -1]]
+            pairs.append((self._faces.face(int(first), rng), self._faces.face(int(second), rng)))
+        return pairs
 
 
 def held_out_people(heads: RenderedHeads) -> np.ndarray:
@@ -217,6 +244,16 @@ def draw(run: Run, pool: tuple[list[Material], list[float]], config: TrackerConf
     return batch, boxes, *(part.contiguous(memory_format=torch.channels_last) for part in inputs)
 
 
+def draw_changes(run: Run, twins: TwinMaterial, config: TrackerConfig) -> tuple[CropBatch, torch.Tensor]:
+    """This process's twins of the step with their targets, and as network input."""
+    seed = int(torch.randint(2**62, (1,), generator=run.generator(2)))
+    count = max(config.pairs // run.fabric.world_size, 1)
+    batch = draw_twins(twins.draw(count, np.random.default_rng(seed)), config.crop_px, seed + 1)
+    batch = CropBatch(**{name: value.to(run.fabric.device) for name, value in vars(batch).items()})
+    inputs = batch.crops.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return batch, inputs.contiguous(memory_format=torch.channels_last)
+
+
 @torch.no_grad()
 def show(run: Run, networks: TrackerNetworks, batch: CropBatch, crops: torch.Tensor) -> None:
     """Sample picture: crops with the points read from them (green) and the true ones (red)."""
@@ -234,6 +271,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued. The export lies beside it (`save_tracker`)."""
     run = Run(run_config, start_fabric(run_config))
     pool = gather_material(config)
+    twins = TwinMaterial(RenderedHeads(config.twins)) if config.twins else None
     mean = mean_landmarks(*pool, config.crop_px)
     nets = seeded(run_config.seed, lambda: build(config, mean))
     nets = nets.to(run.fabric.device, memory_format=torch.channels_last)
@@ -249,6 +287,10 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
         with run.fabric.autocast():
             reading, maps = nets.regressor(crops), nets.detector(scenes)
         losses = regressor_losses(reading, batch) | detector_losses(maps, boxes, *scenes.shape[2:])
+        if twins is not None:
+            changes, pictures = draw_changes(run, twins, config)
+            with run.fabric.autocast():
+                losses |= twin_losses(nets.regressor(pictures), changes)
         run.descend(optimiser, torch.stack(list(losses.values())).sum())
         run.record(**{name: value.detach() for name, value in losses.items()})
         average.update(nets, config.crops, (step + 1) * config.crops)

@@ -66,8 +66,8 @@ class Questions:
         num_pairs = len(self.answer)
         everything = torch.arange(len(self.images))
         index = torch.cat([everything[:num_pairs][share], everything[num_pairs:][share]])
-        values = (getattr(self, f.name)[index] for f in fields(self) if f.name != "answer")
-        return Questions(*values, self.answer[share])
+        sources = (self.images[index], self.weight[index], self.q_source[index], self.q_target[index])
+        return Questions(*sources, self.answer[share])
 
     def to(self, device: torch.device) -> Questions:
         """The same questions on another device."""

@@ -12,7 +12,8 @@ import pytest
 
 import mien
 from mien.apps.cli import COMMANDS, main
-from mien.images import write_image
+from mien.images import read_image, write_image
+from mien.inversion import FeatureRefiner, feature_config
 from mien.media import read_video
 from mien.methods import MaskNetworks, StyleMaskConfig
 from mien.pipelines import Reenactor
@@ -92,6 +93,22 @@ def test_stylemask_drives_a_video_and_edits(fakes, anna, bob, tmp_path, monkeypa
     assert main(["edit", anna, "--yaw", "5", "-o", str(tmp_path / "edit.png"), "--method", "stylemask"]) == 0
 
 
+def test_one_shot_drives_a_video_and_edits(fakes, anna, bob, tmp_path, monkeypatch):
+    bundle = fakes.random_bundle()
+    refiner = FeatureRefiner(feature_config(bundle.generator.config, 8, width=8)).requires_grad_(False).eval()
+    refiner.encoder.write.weight.fill_(0.5)
+    model = Reenactor(replace(bundle, feature=refiner), tracker=fakes.PaintedTracker())
+    monkeypatch.setattr("mien.pipelines.load", lambda *given: model)
+    films, edits = [], []
+    for method in ("directions", "one-shot"):
+        out, edit = str(tmp_path / f"{method}.mp4"), str(tmp_path / f"{method}.png")
+        assert main(["reenact", anna, bob, "-o", out, "--method", method]) == 0
+        assert main(["edit", anna, "--yaw", "5", "-o", edit, "--method", method]) == 0
+        films.append(np.stack([frame.image for frame in read_video(out)]))
+        edits.append(read_image(edit))
+    assert films[0].shape == films[1].shape and not np.array_equal(*films) and not np.array_equal(*edits)
+
+
 def test_reenact_pastes_everybody(loaded, fakes, bob, tmp_path, capsys):
     write_image(tmp_path / "two.png", fakes.paint((10, 30), (75, 36), smile=0.2))
     words = ["reenact", str(tmp_path / "two.png"), bob, "-o", str(tmp_path / "out.mp4"), "--source-face", "all"]
@@ -129,6 +146,8 @@ def test_track_writes_parameters(loaded, bob, tmp_path, capsys):
         (["reenact", "{anna}", "{bob}", "-o", "o.gif"], "unknown kind of output"),
         (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--strength", "much"], "strength"),
         (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--mask-layers", "2"], "belongs to --method stylemask"),
+        (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--method", "one-shot"], "no feature refinement; train one"),
+        (["edit", "{anna}", "-o", "o.png", "--yaw", "5", "--method", "one-shot"], "no feature refinement; train one"),
         (["reenact", "{anna}", "{bob}", "-o", "o.mp4", "--source-face", "7"], "no face number 7"),
         (["edit", "{anna}", "-o", "o.png"], "at least one coordinate"),
         (["edit", "{anna}", "-o", "o.png", "--yaw", "a"], "START:END"),

@@ -136,6 +136,9 @@ def test_each_loss_looks_at_what_it_names():
         wrong = SimpleNamespace(**{**vars(given), part: getattr(given, part) + 0.5})
         found = jury.verdict(asked, wrong, torch.ones(8))
         assert {n for n in zero if float(found[n]) > 0.1} == set(names)
+    others = SimpleNamespace(**{**vars(given), "moved": torch.cat([perfect[:4], perfect[4:] + 0.5])})
+    found = jury.verdict(asked, others, torch.ones(8))
+    assert {n for n in zero if float(found[n]) > 0.1} == {"cross_id"}
     uneven = SimpleNamespace(**{**vars(given), "codes": wp * torch.arange(6.0)[:, None]})
     found = jury.verdict(asked, uneven, torch.ones(8))
     assert float(found["rows"]) == pytest.approx(35 / 12) and float(found["centre"]) == pytest.approx(1.5**2)

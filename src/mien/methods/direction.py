@@ -14,7 +14,8 @@ from mien.face3d.motion import Q_LIMIT
 class DirectionConfig:
     """k coordinates in, the first `rows` rows of `dim` channels out.
 
-    Published weights carry a bias and take every Δq as it comes; ours have none and are kept within their trained range.
+    Published weights carry a bias and take every Δq as it comes; ours have none and are kept within their trained
+    range.
 
     Attributes:
         bounded: whether coordinates are cut to the trained range; None, as in files older than this setting, means yes.

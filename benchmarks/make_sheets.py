@@ -2,9 +2,9 @@
 
     python benchmarks/make_sheets.py --renders runs/renders --bundle avatar
 
-Writes docs/images/samples_1.jpg and samples_0.7.jpg (64 samples at truncation 1 and .7), nearest.jpg (16 samples, each
-beside the three training pictures that are most like it), mixing.jpg (coarse rows of one code, fine rows of another)
-and interpolation.jpg (straight ways in W between samples).
+Writes docs/images/samples_1.jpg and samples_0.7.jpg (64 samples at truncation 1 and .7), mixing.jpg (coarse rows of one
+code, fine rows of another) and interpolation.jpg (straight ways in W between samples); and, beside the renders,
+nearest.jpg (16 samples, each beside the three training pictures that are most like it).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main(settings: Settings) -> None:
     for psi in (1.0, 0.7):
         wp = bundle.generator.broadcast(codes(bundle, 64, settings.seed, psi))
         write_image(settings.out / f"samples_{psi:g}.jpg", grid(draw(bundle, wp), 8))
-    write_image(settings.out / "nearest.jpg", nearest_sheet(bundle, settings))
+    write_image(settings.renders / "nearest.jpg", nearest_sheet(bundle, settings))
     write_image(settings.out / "mixing.jpg", mixing_sheet(bundle, settings))
     write_image(settings.out / "interpolation.jpg", interpolation_sheet(bundle, settings))
 

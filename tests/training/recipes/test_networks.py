@@ -1,6 +1,7 @@
 """Every recipe of generator, encoder, identity and directions: runs, learns, and continues exactly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,28 @@ def test_autoencoder_grows_from_half_the_resolution(toy_heads, run_config):
     stored = load_weights(first.config.out, "generator")
     assert torch.equal(nets.generator.convs[2].weight, stored["convs.2.weight"])
     assert nets.generator.config.resolution == 32
-    with pytest.raises(TrainingError, match="not a run of"):
-        autoencoder.build(autoencoder.AutoencoderConfig(**{**vars(large), "dim": 8}))
+    for impossible in ({"dim": 8}, {"resolution": 8}, {"channel_base": 64}):
+        with pytest.raises(TrainingError, match="cannot take the sizes"):
+            autoencoder.build(autoencoder.AutoencoderConfig(**{**vars(large), **impossible}))
+    with pytest.raises(TrainingError, match="no finished run"):
+        autoencoder.build(replace(large, start=first.config.out / "nowhere"))
+
+
+def test_autoencoder_continues_wider_and_sees_more(toy_heads, run_config):
+    small = autoencoder.AutoencoderConfig(data=toy_heads, adversarial_from=99, **{**TINY, "encoder_resolution": 16})
+    first = autoencoder.train(small, run_config("narrow", 2))
+    wide = replace(
+        small, start=first.config.out, channel_base=2 * TINY["channel_base"], critic_base=TINY["channel_base"],
+        channel_max=TINY["channel_max"], encoder_resolution=32,
+    )  # fmt: skip
+    before, after = autoencoder.build(replace(small, start=first.config.out)), autoencoder.build(wide)
+    w = torch.randn(2, before.generator.num_rows, TINY["dim"])
+    assert torch.allclose(
+        after.generator.synthesis(w, noise="none"), before.generator.synthesis(w, noise="none"), atol=1e-4
+    )
+    assert after.encoder.config.resolution == 32 and before.encoder.config.resolution == 16
+    assert after.discriminator.config == before.discriminator.config
+    assert autoencoder.train(wide, run_config("wide", 2)).step == 2
 
 
 def test_generator_continues_exactly(toy_heads, run_config, same_weights):

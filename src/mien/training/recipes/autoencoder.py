@@ -157,7 +157,7 @@ class Networks(nn.Module):
         """Grow, widen and refine the networks until they have the sizes of a config.
 
         Raises:
-            ValueError: they would have to become smaller.
+            ValueError: they would have to become smaller, or to change what cannot grow.
         """
         while self.generator.config.resolution < config.resolution:
             self.grow()
@@ -165,6 +165,9 @@ class Networks(nn.Module):
             self.generator = widen_generator(self.generator, config.channel_base)
         while self.encoder.config.resolution < min(config.encoder_resolution, config.resolution):
             self.encoder = refine_encoder(self.encoder)
+        made = self.generator.config
+        if (made.resolution, made.channel_max, made.style_dim) != (config.resolution, config.channel_max, config.dim):
+            raise ValueError(f"{made.resolution} pixels, channel_max {made.channel_max}, dim {made.style_dim} stay")
 
 
 def start_config(config: AutoencoderConfig, folder: Path) -> AutoencoderConfig:

@@ -64,6 +64,39 @@ def test_two_processes_equal_one_and_continue_its_run(train, tmp_path):
     assert lines == list(range(1, 8)), "only the first process writes"
 
 
+GAME = """
+import sys
+from pathlib import Path
+from mien.training.engine import RunConfig
+from mien.training.recipes import autoencoder
+
+heads, out, devices = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+sizes = {"resolution": 32, "channel_base": 256, "channel_max": 16, "dim": 16, "batch": 4}
+config = autoencoder.AutoencoderConfig(data=heads, **sizes)
+autoencoder.train(config, RunConfig(out=out, steps=3, device="cpu", devices=devices, precision="32-true",
+                                    record_every=1, sample_every=0))
+"""
+
+
+@pytest.mark.multi
+def test_two_processes_play_one_game(toy_heads, tmp_path):
+    """Each draws poses of its own, so weights differ from those of one process; codes and batches are shared out."""
+    script = tmp_path / "game.py"
+    script.write_text(GAME)
+    states = []
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        words = [sys.executable, str(script), str(toy_heads), str(out), str(devices)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=180, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        states.append(torch.load(out / "state.pt", weights_only=True)["parts"])
+    recent = [(state["recent"]["codes"].abs().sum(1) > 0).sum() for state in states]
+    assert recent == [12, 12], "every code of every process is among the recent ones, once"
+    first = [json.loads((tmp_path / str(n) / "metrics.jsonl").read_text().splitlines()[0]) for n in (1, 2)]
+    assert first[0]["prior"] == pytest.approx(first[1]["prior"], rel=1e-4)
+
+
 @pytest.mark.multi
 def test_a_time_limit_stops_both_at_the_same_step(train):
     assert 0 < train("short", 2, 10**6, 0.02)["step"] < 10**6

@@ -100,6 +100,12 @@ class Run:
         drawn = torch.randint(count, (size,), generator=torch.Generator().manual_seed(int(seed) >> 1))
         return drawn[self.fabric.global_rank :: self.fabric.world_size]
 
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B, …) rows of every process, one process after the other, without gradients."""
+        if self.fabric.world_size == 1:
+            return rows.detach()
+        return cast(torch.Tensor, self.fabric.all_gather(rows.detach())).flatten(0, 1)
+
     def track(self, **parts: Any) -> None:
         """Name what belongs to the state, then continue the run found in the folder, if any.
 

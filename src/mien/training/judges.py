@@ -19,6 +19,16 @@ FACE_CENTRE, FACE_SIDE = (0.5, 0.59), 0.64
 """Where the face lies in the `head` crop on average, as shares of its side: what Net3D looks at."""
 
 
+def read_faces(regressor: FaceRegressor, images: torch.Tensor) -> FaceParams:
+    """What Net3D sees in (B, 3, S, S) head crops, where faces lie in one place; differentiable."""
+    side = regressor.config.crop_px
+    theta = images.new_tensor([[FACE_SIDE, 0, 2 * FACE_CENTRE[0] - 1], [0, FACE_SIDE, 2 * FACE_CENTRE[1] - 1]])
+    field = F.affine_grid(theta.expand(len(images), -1, -1), [len(images), 3, side, side], align_corners=False)
+    reading = regressor(F.grid_sample(images.float(), field, padding_mode="reflection", align_corners=False))
+    score = reading.presence.sigmoid()
+    return FaceParams(reading.angles, reading.expression.sigmoid(), reading.landmarks, score > 0.5, score)
+
+
 @dataclass(frozen=True)
 class Judges:
     """The frozen networks that look at results."""
@@ -29,13 +39,7 @@ class Judges:
 
     def read(self, images: torch.Tensor) -> FaceParams:
         """Net3D: parameters of (B, 3, S, S) head crops; differentiable."""
-        side = self.regressor.config.crop_px
-        theta = images.new_tensor([[FACE_SIDE, 0, 2 * FACE_CENTRE[0] - 1], [0, FACE_SIDE, 2 * FACE_CENTRE[1] - 1]])
-        field = F.affine_grid(theta.expand(len(images), -1, -1), [len(images), 3, side, side], align_corners=False)
-        reading = self.regressor(F.grid_sample(images.float(), field, padding_mode="reflection", align_corners=False))
-        score = reading.presence.sigmoid()
-        expression = reading.expression.sigmoid()
-        return FaceParams(reading.angles, expression, reading.landmarks, score > 0.5, score)
+        return read_faces(self.regressor, images)
 
     def geometry(self, result: torch.Tensor, wanted: FaceParams) -> dict[str, torch.Tensor]:
         """Means of L_sh, L_eye and L_mouth of pictures against the parameters they should show."""

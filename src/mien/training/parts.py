@@ -1,4 +1,4 @@
-"""Reading the networks of finished runs, frozen and in evaluation mode."""
+"""Reading the networks of finished runs and of bundles, frozen and in evaluation mode."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from mien.checkpoints import load_bundle
+from mien.checkpoints.bundle import HEADER
 from mien.checkpoints.parts import late_fields
 from mien.errors import TrainingError
+from mien.face3d import MotionSpace, arkit_motion_space
 from mien.inversion import Encoder, EncoderConfig, FeatureConfig, FeatureRefiner
 from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
 from mien.perception import IdentityConfig, IdentityNet
@@ -62,13 +65,18 @@ def read_networks(folder: Path) -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text())
 
 
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle: most networks of one serve wherever those of a finished run do."""
+    return (folder / HEADER).is_file()
+
+
 def load_generator(folder: Path) -> Generator:
-    """The averaged generator of a `generator` or `autoencoder` run."""
+    """The averaged generator of a `generator` or `autoencoder` run, or that of a bundle."""
     return _load(folder, "generator", GeneratorConfig, Generator)
 
 
 def load_encoder(folder: Path) -> Encoder:
-    """The averaged encoder of an `encoder` or `autoencoder` run."""
+    """The averaged encoder of an `encoder` or `autoencoder` run, or that of a bundle."""
     return _load(folder, "encoder", EncoderConfig, Encoder)
 
 
@@ -78,7 +86,7 @@ def load_discriminator(folder: Path) -> Discriminator:
 
 
 def load_directions(folder: Path) -> DirectionMatrix:
-    """The averaged matrix of a `direction` or `autoencoder` run."""
+    """The averaged matrix of a `direction` or `autoencoder` run, or that of a bundle; reads `arkit_motion_space`."""
     return _load(folder, "directions", DirectionConfig, DirectionMatrix)
 
 
@@ -98,16 +106,18 @@ def load_identity(folder: Path) -> IdentityNet:
 
 
 def load_regressor(folder: Path) -> FaceRegressor:
-    """The regressor of an exported `tracker` run (tracker.json and tracker.safetensors)."""
+    """The regressor of an exported `tracker` run (tracker.json and tracker.safetensors), or that of a bundle."""
     return _load_tracker_part(folder, "regressor", RegressorConfig, FaceRegressor)
 
 
 def load_detector(folder: Path) -> FaceDetector:
-    """The detector of an exported `tracker` run."""
+    """The detector of an exported `tracker` run, or that of a bundle."""
     return _load_tracker_part(folder, "detector", DetectorConfig, FaceDetector)
 
 
 def _load_tracker_part(folder: Path, name: str, config_type: Any, build: Any) -> Any:
+    if is_bundle(folder):
+        return _bundled(folder, name, build)
     try:
         sizes = json.loads((folder / "tracker.json").read_text())[name]
         tensors = load_file(folder / "tracker.safetensors")
@@ -125,7 +135,37 @@ def _filled(config_type: Any, stored: Mapping[str, Any]) -> Any:
     return config_type(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
 
 
+def with_other_ranges(matrix: DirectionMatrix, have: MotionSpace, wanted: MotionSpace) -> DirectionMatrix:
+    """The matrix that shifts by as much when q is scaled by the ranges of another space.
+
+    Raises:
+        ValueError: the spaces have other coordinates, or a range another centre, which a matrix cannot make up for.
+    """
+    centres = [space.ranges.mean(1) for space in (have, wanted)]
+    if have.names != wanted.names or not torch.allclose(*centres, atol=1e-4):
+        raise ValueError("the coordinates are not those of the training pictures")
+    widths = [space.ranges[:, 1] - space.ranges[:, 0] for space in (have, wanted)]
+    with torch.no_grad():
+        matrix.linear.weight *= (widths[1] / widths[0]).to(matrix.linear.weight)
+    return matrix
+
+
+def _bundled(folder: Path, name: str, build: Any) -> Any:
+    bundle = load_bundle(folder)
+    network = bundle.networks().get(name)
+    if not isinstance(network, build):
+        raise TrainingError(f"{folder}: that bundle holds no {name} that can be trained with")
+    if isinstance(network, DirectionMatrix):
+        try:
+            network = with_other_ranges(network, bundle.motion, arkit_motion_space())
+        except ValueError as error:
+            raise TrainingError(f"{folder}: {error}") from error
+    return frozen(network)
+
+
 def _load(folder: Path, name: str, config_type: Any, build: Any) -> Any:
+    if is_bundle(folder):
+        return _bundled(folder, name, build)
     known = {f.name for f in fields(config_type)}
     stored = read_networks(folder).get(name, {})
     if set(stored) | late_fields(config_type) != known:

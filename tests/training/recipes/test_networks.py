@@ -11,9 +11,10 @@ import torch
 from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
-from mien.training.assemble import Assembly, blended
+from mien.face3d import arkit_motion_space
+from mien.training.assemble import Assembly, assemble, blended
 from mien.training.engine import Run, start_fabric
-from mien.training.parts import load_encoder, load_generator, load_weights
+from mien.training.parts import load_discriminator, load_encoder, load_generator, load_weights
 from mien.training.recipes import autoencoder, encoder, generator, identity
 
 TINY = {"resolution": 32, "channel_base": 256, "channel_max": 16, "dim": 16, "batch": 4}
@@ -76,6 +77,62 @@ def test_autoencoder_continues_wider_and_sees_more(toy_heads, run_config):
     assert after.encoder.config.resolution == 32 and before.encoder.config.resolution == 16
     assert after.discriminator.config == before.discriminator.config
     assert autoencoder.train(wide, run_config("wide", 2)).step == 2
+
+
+@pytest.fixture
+def small_bundle(trained, tmp_path) -> Path:
+    """A bundle of the small runs, whose roll runs farther than that of the training pictures."""
+    runs = {name: trained[name] for name in ("generator", "tracker")}
+    return assemble(Assembly(**runs, provenance="toy heads", roll_deg=40.0), tmp_path / "bundle")
+
+
+def test_autoencoder_starts_from_a_bundle_with_a_new_discriminator(toy_heads, trained, small_bundle, run_config):
+    config = autoencoder.AutoencoderConfig(data=toy_heads, start=small_bundle, **TINY)
+    before = autoencoder.build(replace(config, start=trained["generator"]))
+    nets = autoencoder.build(config)
+    picture, q = torch.rand(2, 3, 32, 32), torch.rand(2, len(arkit_motion_space()))
+    codes = [n.directions.shift(n.encoder(picture), q) for n in (nets, before)]
+    torch.testing.assert_close(*codes, atol=5e-3, rtol=0)  # half precision on disk; the range of roll is taken back
+    assert all(p.requires_grad for p in nets.parameters()) and nets.training
+    wide = autoencoder.build(replace(config, channel_base=2 * TINY["channel_base"], critic_base=64))
+    assert (wide.generator.config.channel_base, wide.discriminator.config.channel_base) == (512, 64)
+    with pytest.raises(TrainingError, match="holds no discriminator"):
+        load_discriminator(small_bundle)
+
+
+def test_the_discriminator_warms_up_alone(toy_heads, small_bundle, run_config):
+    config = autoencoder.AutoencoderConfig(data=toy_heads, start=small_bundle, warm_up=2, **TINY)
+    fresh = autoencoder.build(config)
+    run = autoencoder.train(config, run_config("warm", 2))
+    state = torch.load(run.checkpoint, weights_only=True)["parts"]["networks"]
+    moved = {
+        k.split(".")[0]
+        for k, v in fresh.state_dict().items()
+        if not k.endswith("w_mean") and not torch.equal(v, state[k])
+    }
+    assert moved == {"discriminator"}
+    run = autoencoder.train(config, run_config("warm", 3))
+    state = torch.load(run.checkpoint, weights_only=True)["parts"]["networks"]
+    assert not torch.equal(fresh.state_dict()["directions.linear.weight"], state["directions.linear.weight"])
+
+
+def test_what_net3d_sees_becomes_equal(toy_heads, small_bundle, run_config):
+    weights = {
+        "pixel": 0.0,
+        "feature": 0.0,
+        "fool": 0.0,
+        "offsets": 0.0,
+        "prior": 0.0,
+        "angles": 1.0,
+        "expression": 1.0,
+    }
+    config = autoencoder.AutoencoderConfig(
+        data=toy_heads, start=small_bundle, tracker=small_bundle, adversarial_from=99, tilt=0.0, weights=weights, **TINY
+    )
+    run = autoencoder.train(config, run_config("reads", 30))
+    for name in ("angles", "expression"):
+        values = curve(run, name)
+        assert sum(values[-8:]) < 0.8 * sum(values[:8]), name
 
 
 def test_generator_continues_exactly(toy_heads, run_config, same_weights):

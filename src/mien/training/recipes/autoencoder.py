@@ -35,8 +35,18 @@ from mien.stylegan2 import (
     widen_generator,
 )
 from mien.synth.dataset import RenderedHeads
+from mien.tracking.regressor import FaceRegressor
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
-from mien.training.parts import describe, read_networks
+from mien.training.judges import read_faces
+from mien.training.parts import (
+    describe,
+    is_bundle,
+    load_directions,
+    load_encoder,
+    load_generator,
+    load_regressor,
+    read_networks,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +55,20 @@ class AutoencoderConfig:
 
     Attributes:
         data: folder of rendered heads (`mien render`).
-        start: finished run to continue from, of the same or half the resolution, as wide or narrower; None starts
-            from zero.
+        start: finished run to continue from, of the same or half the resolution, as wide or narrower, or a bundle,
+            which has no discriminator (see `warm_up`); None starts from zero.
         resolution, channel_base, channel_max: sizes of the generator (see `GeneratorConfig`).
         critic_base: channel base of the discriminator; None takes the generator's.
         encoder_resolution: side of the pictures that the encoder looks at.
         dim: width of z, w and s inputs.
         batch: pairs per step.
+        tracker: run or bundle whose Net3D reads redrawn and true frames alike, so that what it sees becomes equal:
+            pose and expression weigh more than their pixels. None leaves that loss out.
         adversarial_from: first step with a discriminator; before it only reconstruction.
-        weights: loss weights: pixel, feature, fool, offsets, prior.
+        warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
+        weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression.
         game_share: share of the batch that plays the adversarial game; all of it is redrawn and compared.
+        read_share: share of the batch that Net3D reads.
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
         tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll.
@@ -65,6 +79,7 @@ class AutoencoderConfig:
 
     data: Path
     start: Path | None = None
+    tracker: Path | None = None
     resolution: int = 64
     channel_base: int = 2048
     channel_max: int = 256
@@ -74,10 +89,20 @@ class AutoencoderConfig:
     batch: int = 16
     lr: float = 2e-3
     adversarial_from: int = 0
+    warm_up: int = 0
     weights: dict[str, float] = field(
-        default_factory=lambda: {"pixel": 10.0, "feature": 2.0, "fool": 0.5, "offsets": 0.02, "prior": 10.0}
+        default_factory=lambda: {
+            "pixel": 10.0,
+            "feature": 2.0,
+            "fool": 0.5,
+            "offsets": 0.02,
+            "prior": 10.0,
+            "angles": 20.0,
+            "expression": 10.0,
+        }
     )
     game_share: float = 0.25
+    read_share: float = 0.5
     collapse_share: float = 0.25
     mapping_lr: float = 0.5
     tilt: float = 0.2
@@ -188,6 +213,26 @@ def start_config(config: AutoencoderConfig, folder: Path) -> AutoencoderConfig:
         raise TrainingError(f"{folder}: not a run of this recipe") from error
 
 
+def take_up(config: AutoencoderConfig, folder: Path) -> Networks:
+    """The averaged networks of a finished run, and its discriminator as it last was."""
+    networks = Networks(start_config(config, folder))
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)["parts"]
+    networks.load_state_dict(state["average"], strict=True)
+    networks.discriminator.load_state_dict(
+        {k.removeprefix("discriminator."): v for k, v in state["networks"].items() if k.startswith("discr")}
+    )
+    return networks
+
+
+def unpack(config: AutoencoderConfig, folder: Path) -> Networks:
+    """The networks of a bundle, and a new discriminator of the sizes asked for."""
+    generator, encoder = load_generator(folder), load_encoder(folder)
+    sizes = {"resolution": generator.config.resolution, "dim": generator.config.style_dim}
+    networks = Networks(replace(config, start=None, **sizes))
+    networks.generator, networks.encoder, networks.directions = generator, encoder, load_directions(folder)
+    return networks.train().requires_grad_(True)
+
+
 def build(config: AutoencoderConfig) -> Networks:
     """New networks, or those of `config.start`, grown to the sizes that are asked for.
 
@@ -196,13 +241,8 @@ def build(config: AutoencoderConfig) -> Networks:
     """
     if config.start is None:
         return Networks(config)
-    networks = Networks(start_config(config, config.start))
-    state = torch.load(config.start / "state.pt", map_location="cpu", weights_only=True)["parts"]
     try:
-        networks.load_state_dict(state["average"], strict=True)
-        networks.discriminator.load_state_dict(
-            {k.removeprefix("discriminator."): v for k, v in state["networks"].items() if k.startswith("discr")}
-        )
+        networks = unpack(config, config.start) if is_bundle(config.start) else take_up(config, config.start)
         networks.fit_sizes(config)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"{config.start}: its networks cannot take the sizes asked for ({error})") from error
@@ -211,7 +251,7 @@ def build(config: AutoencoderConfig) -> Networks:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures of one step, and the mean rows of their codes, without gradients."""
+    """Pictures of one step, and the mean rows of their codes, which have no gradients."""
 
     images: torch.Tensor
     codes: torch.Tensor
@@ -230,7 +270,18 @@ def rebuild_loss(
         maps = nets.discriminator.features(image[:num_players])
         losses["feature"] = feature_l1(maps[:-1], truth[:-1]).mean()
         losses["fool"] = fool(nets.discriminator.judge(maps[-1]).float()).mean()
-    return losses, Drawn(image.detach(), codes.detach().float().mean(1))
+    return losses, Drawn(image, codes.detach().float().mean(1))
+
+
+def reading_loss(net3d: FaceRegressor, result: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Mean distances between what Net3D sees in redrawn and in true frames (B, 3, S, S); its bias is in both."""
+    with torch.no_grad():
+        wanted = read_faces(net3d, truth)
+    seen = read_faces(net3d, result)
+    return {
+        "angles": (seen.angles - wanted.angles).abs().mean(),
+        "expression": (seen.expression - wanted.expression).abs().mean(),
+    }
 
 
 class RecentCodes(nn.Module):
@@ -306,13 +357,15 @@ def show(run: Run, nets: Networks, pairs: FramePairs) -> None:
 def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued."""
     run = Run(run_config, start_fabric(run_config))
+    device = run.fabric.device
     pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), config.resolution)
-    nets = seeded(run_config.seed, lambda: build(config)).to(run.fabric.device, memory_format=torch.channels_last)
+    nets = seeded(run_config.seed, lambda: build(config)).to(device, memory_format=torch.channels_last)
+    net3d = load_regressor(config.tracker).to(device) if config.tracker else None
     average = Ema(nets, config.ema_images)
     makers = [nets.generator, nets.encoder, nets.directions]
     maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
-    recent = RecentCodes(config.recent, config.dim).to(run.fabric.device)
+    recent = RecentCodes(config.recent, config.dim).to(device)
     run.track(networks=nets, average=average.model, maker=maker, critic=critic, recent=recent)
     describe(run_config.out, **dict(nets.named_children()))
 
@@ -320,26 +373,31 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
         for group in (*maker.param_groups, *critic.param_groups):
             group["lr"] = rate(step, config, run_config.steps)
         generator = run.generator()
-        players = max(2, round(config.game_share * config.batch)) if step >= config.adversarial_from else 0
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
-        batch = (pairs.tilt(batch, config.tilt, generator) if config.tilt else batch).to(run.fabric.device)
-        collapsed = (torch.rand(len(batch.source), generator=generator) < config.collapse_share).to(run.fabric.device)
+        batch = (pairs.tilt(batch, config.tilt, generator) if config.tilt else batch).to(device)
+        count = len(batch.source)
+        players = max(2, round(config.game_share * count)) if step >= config.adversarial_from else 0
+        collapsed = (torch.rand(count, generator=generator) < config.collapse_share).to(device)
         nets.discriminator.requires_grad_(False)
-        with run.fabric.autocast():
+        with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):
             losses, redrawn = rebuild_loss(nets, batch, collapsed, players)
-            losses["prior"] = prior_loss(nets, recent, generator)
+            losses["prior"] = prior_loss(nets, recent, run.shared_generator())
+            readers = round(config.read_share * count)
+            if net3d is not None and readers:
+                losses |= reading_loss(net3d, redrawn.images[:readers], batch.target[:readers])
             parts = [losses]
             if players:
-                z = torch.randn(players // 2, config.dim, generator=generator).to(run.fabric.device)
+                z = torch.randn(players // 2, config.dim, generator=generator).to(device)
                 loss, samples = sample_loss(nets, z)
                 parts.append({"fool": loss})
-        run.descend(maker, total_loss(parts, config.weights))
-        recent.push(redrawn.codes)
+        if step >= config.warm_up:
+            run.descend(maker, total_loss(parts, config.weights))
+        recent.push(run.gather(redrawn.codes))
         run.record(**losses)
         if players:
             nets.discriminator.requires_grad_(True)
             gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
-            fakes = torch.cat([redrawn.images[: players // 2], samples])
+            fakes = torch.cat([redrawn.images[: players // 2].detach(), samples])
             with run.fabric.autocast():
                 losses = judge_loss(nets, batch.target[:players], fakes, gamma)
             run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))

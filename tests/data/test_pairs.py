@@ -70,3 +70,38 @@ def test_tilting_turns_picture_and_roll_clockwise():
     moved = float((columns * torch.arange(8)).sum() / columns.sum()) - 3.5
     assert moved * roll > 0, "positive roll moves the crown to the right"
     assert float(tilted.q_target[0, 0]) == pytest.approx(float(batch.q_target[0, 0]), abs=1e-4)
+
+
+def test_a_mirror_turns_pictures_and_coordinates():
+    motion = arkit_motion_space()
+    pairs = FramePairs(Toy(), motion, 8)
+    rng = torch.Generator().manual_seed(0)
+    count = len(pairs._params)
+    params = FaceParams.invalid(count)
+    params.angles[:], params.expression[:] = torch.randn(count, 3, generator=rng), torch.rand(count, 51, generator=rng)
+    pairs._params, pairs.q = params, motion.encode(params)
+    batch = pairs.draw(torch.arange(4), torch.Generator().manual_seed(1))
+    batch.source[:, :, :, 0] = 1.0
+    turned = pairs.mirror(batch, torch.tensor([True, False, True, True]))
+    assert torch.equal(turned.source[0], batch.source[0].flip(2)) and torch.equal(turned.source[1], batch.source[1])
+    assert torch.equal(turned.weight[2], batch.weight[2].flip(2))
+    assert torch.equal(turned.q_source[1], batch.q_source[1])
+    signs = {
+        "yaw": -1,
+        "pitch": 1,
+        "roll": -1,
+        "jaw_open": 1,
+        "jaw_side": -1,
+        "mouth_side": -1,
+        "gaze_x": -1,
+        "gaze_y": 1,
+    }
+    before, after = motion.denormalise(batch.q_target[0]), motion.denormalise(turned.q_target[0])
+    for name, sign in signs.items():
+        assert float(after[motion.index(name)]) == pytest.approx(sign * float(before[motion.index(name)]), abs=1e-4), (
+            name
+        )
+    left, right = motion.index("blink_left"), motion.index("blink_right")
+    assert float(after[left]) == pytest.approx(float(before[right]), abs=1e-4)
+    twice = pairs.mirror(turned, torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(twice.q_target[0], batch.q_target[0], atol=1e-4, rtol=0)

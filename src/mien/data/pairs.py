@@ -108,6 +108,14 @@ class FramePairs:
         q_target = self._motion.encode(replace(params, angles=turned))
         return replace(batch, target=both[:, :3], weight=weight, q_target=q_target)
 
+    def mirror(self, batch: PairBatch, chosen: torch.Tensor) -> PairBatch:
+        """Show the chosen pairs (B,) in a mirror, which makes other people of them; pictures, weights and q follow."""
+        pictures = {name: getattr(batch, name) for name in ("source", "target", "weight")}
+        turned = {k: torch.where(chosen[:, None, None, None], v.flip(3), v) for k, v in pictures.items()}
+        coordinates = {name: getattr(batch, name) for name in ("q_source", "q_target")}
+        turned |= {k: torch.where(chosen[:, None], self._motion.mirror(v), v) for k, v in coordinates.items()}
+        return replace(batch, **turned)
+
     def _bumps(self, landmarks: torch.Tensor, side: int) -> torch.Tensor:
         """(B, 1, R, R) weights around eyes and mouth of landmarks (B, 68, 2) in pixels of a picture of `side`."""
         axis = (torch.arange(self.resolution) + 0.5) / self.resolution

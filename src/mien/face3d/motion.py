@@ -16,6 +16,7 @@ import torch
 
 from mien.errors import InputError
 from mien.face3d.euler import deca_from_house, house_from_deca
+from mien.face3d.mirroring import MIRRORED_COEFFICIENTS
 from mien.face3d.params import ARKIT_NAMES, DECA_NAMES, FaceModel, FaceParams
 
 Q_LIMIT = 6.0
@@ -131,6 +132,19 @@ class MotionSpace:
         if self.model == "deca":
             return house_from_deca(-angles), expression
         return angles, expression.clamp(0, 1)
+
+    def mirror(self, q: torch.Tensor) -> torch.Tensor:
+        """Coordinates q (..., k) of the same face in a mirror.
+
+        Raises:
+            ValueError: a space whose coefficients have no sides.
+        """
+        if self.model != "arkit":
+            raise ValueError(f"coefficients of {self.model} have no left and right")
+        stacked = self.denormalise(q) @ torch.linalg.pinv(self.encoding).to(q).T  # not clipped, unlike `decode`
+        angles = stacked[..., :3] * stacked.new_tensor([-1.0, 1.0, -1.0])
+        mirrored = torch.cat([angles, stacked[..., 3:][..., MIRRORED_COEFFICIENTS]], -1)
+        return self.normalise(mirrored @ self.encoding.to(q).T)
 
     def with_ranges(self, ranges: torch.Tensor) -> MotionSpace:
         """The same space with another (k, 2) range table."""

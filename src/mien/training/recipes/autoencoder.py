@@ -72,6 +72,7 @@ class AutoencoderConfig:
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
         tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll.
+        mirror: share of the pairs that are shown in a mirror: twice as many people.
         settle: share of the steps, at the end, over which the learning rate falls to a tenth.
         recent: number of codes of renders that the mapping network is compared with.
         r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
@@ -106,6 +107,7 @@ class AutoencoderConfig:
     collapse_share: float = 0.25
     mapping_lr: float = 0.5
     tilt: float = 0.2
+    mirror: float = 0.5
     settle: float = 0.25
     recent: int = 512
     r1: float = 1.0
@@ -374,7 +376,8 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             group["lr"] = rate(step, config, run_config.steps)
         generator = run.generator()
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
-        batch = (pairs.tilt(batch, config.tilt, generator) if config.tilt else batch).to(device)
+        batch = pairs.tilt(batch, config.tilt, generator) if config.tilt else batch
+        batch = pairs.mirror(batch, torch.rand(len(batch.source), generator=generator) < config.mirror).to(device)
         count = len(batch.source)
         players = max(2, round(config.game_share * count)) if step >= config.adversarial_from else 0
         collapsed = (torch.rand(count, generator=generator) < config.collapse_share).to(device)

@@ -86,7 +86,7 @@ def main(settings: Settings) -> None:
         crops.append(identity.image)
         for state, drawer in zip(STATES, (model, tuned), strict=True):
             drawn[f"still {state}"].append(drawer.edit(identity))
-            drawn[f"moved {state}"].append(drawer.edit(identity, **MOVED))
+            drawn[f"moved {state}"].append(drawer.edit(identity, "directions", **MOVED))
     results = {state: compared(data, model, crops, drawn, state) for state in STATES}
     results["cost"] = {
         "seconds": plain(torch.tensor(seconds).mean()),

@@ -26,7 +26,7 @@ def refiner() -> FeatureRefiner:
     """Networks that do something: the last layers, which begin at zero, are filled."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        made = FeatureRefiner(feature_config(SIZES, 16, width=8)).requires_grad_(False)
+        made = FeatureRefiner(feature_config(SIZES, 16, width=8, matching=8)).requires_grad_(False)
         made.encoder.write.weight.normal_()
         made.transformer.write.weight.normal_()
     return made
@@ -98,11 +98,12 @@ def test_a_flow_in_half_sides_carries_a_map():
     assert float(moved[0, 0, 3, 4]) == pytest.approx(1) and float(moved.sum()) == pytest.approx(1)
 
 
-def test_the_flow_learns_to_follow_features_that_move():
+@pytest.mark.parametrize("matching", [None, 16])
+def test_the_flow_learns_to_follow_features_that_move(matching):
     """Features and their shift move together by two samples; the transformer sees the former and finds the latter."""
     from copy import deepcopy
 
-    config = FeatureConfig(resolution=16, channels=2, picture=16, width=16)
+    config = FeatureConfig(resolution=16, channels=2, picture=16, width=16, matching=matching)
     with torch.random.fork_rng():
         torch.manual_seed(2)
         transformer = FeatureRefiner(config).transformer
@@ -139,3 +140,41 @@ def test_gradients_of_a_moved_face_reach_the_transformer_alone(generator, refine
     generator.synthesis(code, trace=refiner.moving(loose)).square().mean().backward()
     assert all(p.grad is None for p in [*refiner.encoder.parameters(), *generator.parameters()])
     assert all(p.grad is not None and p.grad.any() for p in refiner.transformer.parameters())
+
+
+def test_matching_finds_what_moved_far():
+    """A map of one bright place each; where it has moved to, the flow leads back."""
+    from mien.inversion.feature import Matching
+
+    config = FeatureConfig(resolution=32, channels=1, picture=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Matching(config, 8)
+    network.sharpness.data.fill_(3.0)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    noise = draws(1)
+    axis = torch.arange(32.0)
+
+    def bump(at: torch.Tensor) -> torch.Tensor:
+        along = torch.exp(-((axis - at[:, :, None]) ** 2) / 8)
+        return 3 * along[:, 1, :, None] * along[:, 0, None, :]
+
+    def example(count: int) -> tuple[torch.Tensor, ...]:
+        first, second = 6 + 20 * torch.rand(2, count, 2, generator=noise)
+        return bump(first)[:, None], bump(second)[:, None], second.round().long(), (first - second) / 16
+
+    def error() -> tuple[float, float]:
+        source, moved, at, wanted = example(64)
+        got = network(source, moved)[torch.arange(64), :, at[:, 1], at[:, 0]]
+        return float((got - wanted).abs().mean()), float(wanted.abs().mean())
+
+    for _ in range(150):
+        source, moved, at, wanted = example(16)
+        got = network(source, moved)[torch.arange(16), :, at[:, 1], at[:, 0]]
+        loss = (got - wanted).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        off, moved_by = error()
+    assert off < 0.35 * moved_by

@@ -3,6 +3,8 @@
 A feature encoder compares a picture with its inversion and predicts Δf, so that f + Δf draws the picture. Δf lies where
 the source's head was. A feature transformer therefore carries it along when the head moves: it reads how the features
 changed, warps Δf by a flow, and lessens or strengthens it where the new pose asks for that. At rest it changes nothing.
+Convolutions see only so far, and heads that turn move farther. The flow therefore begins with soft matches between all
+places of both maps, on a coarse grid.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from mien.stylegan2.discriminator import ResidualDown
 from mien.stylegan2.layers import EqualConv
 from mien.stylegan2.ops import upsample
 
+MATCHED_SIDE = 16
+"""Side of the grid on which places are matched, each with each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
@@ -33,6 +38,8 @@ class FeatureConfig:
         width: of the inner layers of both networks.
         depth: convolutions of the encoder at the side of the map.
         copies: leave Δf where the source's head was: the published failure, for comparison. None means no.
+        matching: width of the descriptions by which places of two maps are matched. None matches nothing: the flow
+            comes from convolutions alone.
     """
 
     resolution: int = 32
@@ -41,6 +48,7 @@ class FeatureConfig:
     width: int = 48
     depth: int = 3
     copies: bool | None = None
+    matching: int | None = None
 
     def __post_init__(self) -> None:
         factor = self.picture // max(1, self.resolution)
@@ -55,7 +63,9 @@ class FeatureConfig:
         return f"conv{2 * int(math.log2(self.resolution)) - 4}"
 
 
-def feature_config(generator: GeneratorConfig, resolution: int, width: int = 48) -> FeatureConfig:
+def feature_config(
+    generator: GeneratorConfig, resolution: int, width: int = 48, matching: int | None = None
+) -> FeatureConfig:
     """The configuration that fits a generator.
 
     Raises:
@@ -64,7 +74,9 @@ def feature_config(generator: GeneratorConfig, resolution: int, width: int = 48)
     if resolution not in generator.resolutions:
         raise ValueError(f"a generator of {generator.resolution} pixels has no feature map of side {resolution}")
     channels = generator.channels(resolution)
-    return FeatureConfig(resolution=resolution, channels=channels, picture=generator.resolution, width=width)
+    return FeatureConfig(
+        resolution=resolution, channels=channels, picture=generator.resolution, width=width, matching=matching
+    )
 
 
 class FeatureEncoder(nn.Module):
@@ -91,11 +103,45 @@ class FeatureEncoder(nn.Module):
         return self.write(x)
 
 
+class Matching(nn.Module):
+    """Where each place of a map lay in another: the mean place of its soft matches, on a grid of at most 16 by 16.
+
+    Both maps (B, C, R, R) are described by the same few layers, which also see where they are; places match by the
+    cosine of their descriptions. The answer (B, 2, R, R) is a displacement (x, y) in half sides.
+    """
+
+    def __init__(self, config: FeatureConfig, width: int) -> None:
+        super().__init__()
+        halvings = int(math.log2(config.resolution // min(config.resolution, MATCHED_SIDE)))
+        self.read = EqualConv(config.channels + 2, width, 1)
+        self.down = nn.ModuleList(ResidualDown(width, width) for _ in range(halvings))
+        self.describe = EqualConv(width, width, 3, act=False)
+        self.sharpness = nn.Parameter(torch.tensor(math.log(8.0)))
+
+    def forward(self, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+        here, there = self._described(moved), self._described(source)
+        side = here.shape[-1]
+        with torch.autocast(here.device.type, enabled=False):
+            first, second = (F.normalize(x.float().flatten(2), dim=1) for x in (here, there))
+            share = (first.mT @ second * self.sharpness.exp()).softmax(-1)
+            places = _places(side, side, share).flatten(0, 1)
+            flow = (share @ places - places).mT.unflatten(2, (side, side))
+            return F.interpolate(flow, size=moved.shape[-2:], mode="bilinear", align_corners=False)
+
+    def _described(self, features: torch.Tensor) -> torch.Tensor:
+        places = _places(*features.shape[-2:], features).permute(2, 0, 1).expand(len(features), -1, -1, -1)
+        x = self.read(torch.cat([features, places], 1))
+        for block in self.down:
+            x = block(x)
+        return self.describe(x)
+
+
 class FeatureTransformer(nn.Module):
     """FT: Δf, the source's f and the moved f, each (B, C, R, R) → Δf as the moved face needs it.
 
-    FT(Δf) = 2σ(n_m) ⊙ warp(Δf, ½·tanh(n_xy)), with n = N(Δf, f, f_moved) − N(Δf, f, f): a face that does not move keeps
-    its Δf exactly, whatever N is. N sees the map at its own side, at half and at a quarter of it.
+    FT(Δf) = 2σ(n_m) ⊙ warp(Δf, ½·tanh(n_xy) + m), with n = N(Δf, f, f_moved) − N(Δf, f, f) and
+    m = M(f, f_moved) − M(f, f): a face that does not move keeps its Δf exactly, whatever N and M are. N, convolutions,
+    sees the map at its own side, at half and at a quarter of it; M, `Matching`, all places at once.
     """
 
     def __init__(self, config: FeatureConfig) -> None:
@@ -107,9 +153,10 @@ class FeatureTransformer(nn.Module):
         self.up = nn.ModuleList(EqualConv(width, width, 3) for _ in range(2))
         self.write = EqualConv(width, 3, 3, act=False)
         nn.init.zeros_(self.write.weight)
+        self.matching = None if config.matching is None else Matching(config, config.matching)
 
     def rest(self, delta: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """N(Δf, f, f), which is the same for all frames of a source: (B, 3, R, R)."""
+        """N(Δf, f, f), and M(f, f) behind it, which are the same for all frames of a source: (B, 3 or 5, R, R)."""
         return self._network(delta, source, source)
 
     def field(
@@ -123,7 +170,8 @@ class FeatureTransformer(nn.Module):
         """
         rest = self.rest(delta, source) if rest is None else rest
         raw = (self._network(delta, source, moved) - rest).float()
-        return 0.5 * raw[:, :2].tanh(), 2 * raw[:, 2:].sigmoid()
+        flow = 0.5 * raw[:, :2].tanh()
+        return flow if self.matching is None else flow + raw[:, 3:], 2 * raw[:, 2:3].sigmoid()
 
     def forward(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
@@ -141,21 +189,26 @@ class FeatureTransformer(nn.Module):
         x = maps[-1]
         for layer, finer in zip(self.up, reversed(maps[:-1]), strict=True):
             x = (layer(upsample(x)) + finer) * math.sqrt(0.5)
-        return self.write(x)
+        answer = self.write(x)
+        return answer if self.matching is None else torch.cat([answer.float(), self.matching(source, moved)], 1)
+
+
+def _places(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
+    """(H, W, 2) coordinates (x, y) of the places of a map, from −1 to 1 between its outer edges."""
+    axes = [(2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1 for n in (height, width)]
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack([x, y], -1)
 
 
 def warp(features: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Sample maps (B, C, H, W) at each place plus flow (B, 2, H, W): (x, y) in half sides; zero outside, bilinear."""
-    batch, _, height, width = features.shape
-    axes = [(2 * torch.arange(n, device=flow.device, dtype=flow.dtype) + 1) / n - 1 for n in (height, width)]
-    y, x = torch.meshgrid(*axes, indexing="ij")
-    places = torch.stack([x, y], -1).expand(batch, -1, -1, -1) + flow.permute(0, 2, 3, 1)
+    places = _places(*features.shape[-2:], flow).expand(len(features), -1, -1, -1) + flow.permute(0, 2, 3, 1)
     return F.grid_sample(features, places, padding_mode="zeros", align_corners=False)
 
 
 @dataclass(frozen=True)
 class FeatureShift:
-    """What refinement knows of B sources, found once: Δf and f (B, C, R, R), and N at rest (B, 3, R, R)."""
+    """What refinement knows of B sources, found once: Δf and f (B, C, R, R), and N and M at rest (B, 3 or 5, R, R)."""
 
     delta: torch.Tensor
     source: torch.Tensor

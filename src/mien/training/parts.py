@@ -141,16 +141,15 @@ def with_other_ranges(matrix: DirectionMatrix, have: MotionSpace, wanted: Motion
     Raises:
         ValueError: the spaces have other coordinates, or a range another centre, which a matrix cannot make up for.
     """
-    centres = [space.ranges.mean(1) for space in (have, wanted)]
-    if have.names != wanted.names or not torch.allclose(*centres, atol=1e-4):
+    if have.names != wanted.names or not torch.allclose(have.ranges.mean(1), wanted.ranges.mean(1), atol=1e-4):
         raise ValueError("the coordinates are not those of the training pictures")
-    widths = [space.ranges[:, 1] - space.ranges[:, 0] for space in (have, wanted)]
+    scale = (wanted.ranges[:, 1] - wanted.ranges[:, 0]) / (have.ranges[:, 1] - have.ranges[:, 0])
     with torch.no_grad():
-        matrix.linear.weight *= (widths[1] / widths[0]).to(matrix.linear.weight)
+        matrix.linear.weight *= scale.to(matrix.linear.weight)
     return matrix
 
 
-def _bundled(folder: Path, name: str, build: Any) -> Any:
+def _bundled(folder: Path, name: str, build: type[nn.Module]) -> Any:
     bundle = load_bundle(folder)
     network = bundle.networks().get(name)
     if not isinstance(network, build):

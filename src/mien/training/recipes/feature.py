@@ -33,6 +33,7 @@ class FeatureRecipe:
         data: frames in scenes: a folder of rendered heads, or of videos prepared with the `head` crop.
         layer: side of the feature map that is refined: 16, 32 or 64.
         width: of the inner layers of both networks.
+        matching: width of the descriptions by which the transformer matches places; None leaves the matching out.
         discriminator: run whose discriminator keeps pictures sharp; None leaves that loss out.
         photographs: share of photographs in a batch (needs the data pack); they teach E_F alone.
         truncation: ψ applied after the shift, as in the bundle.
@@ -47,6 +48,7 @@ class FeatureRecipe:
     directions: Path | None = None
     layer: int = 32
     width: int = 48
+    matching: int | None = 32
     discriminator: Path | None = None
     photographs: float = 0.35
     truncation: float = 1.0
@@ -88,7 +90,7 @@ def new_refiner(config: FeatureRecipe, generator: Generator) -> FeatureRefiner:
         TrainingError: the generator has no such feature map.
     """
     try:
-        return FeatureRefiner(feature_config(generator.config, config.layer, config.width))
+        return FeatureRefiner(feature_config(generator.config, config.layer, config.width, config.matching))
     except ValueError as error:
         raise TrainingError(f"--layer {config.layer}: {error}") from error
 

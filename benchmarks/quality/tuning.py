@@ -113,7 +113,7 @@ def compared(
         "cosine": plain(cosine(codes["true"], codes["still"]).mean()),
         "cosine moved": plain(cosine(codes["true"], codes["moved"]).mean()),
         "yaw error": plain((reached["moved"]["yaw"] - MOVED["yaw"]).abs().mean()),
-        "smile gained": plain((reached["moved"]["mouth_smile"] - reached["still"]["mouth_smile"]).mean()),
+        "smile error": plain((reached["moved"]["mouth_smile"] - MOVED["mouth_smile"]).abs().mean()),
     }
 
 
@@ -126,7 +126,7 @@ def table_of(results: dict[str, dict[str, float | None]]) -> Table:
         caption=f"Absolute error in levels of 255; cosine of the independent network with the photograph. "
         f"{cost['seconds']:.1f} seconds each; the shared generator is {kept} (SHA-256 of its weights).",
     )
-    columns = ("found", "absolute error", "cosine", "cosine moved", "yaw error", "smile gained")
+    columns = ("found", "absolute error", "cosine", "cosine moved", "yaw error", "smile error")
     for column in ("generator", *columns):
         table.add_column(column)
     for state in STATES:

@@ -54,7 +54,8 @@ def test_a_source_at_rest_is_the_inversion_with_its_features_refined(refining, s
     shift = bundle.feature.find(to_tensor(identity.image), inversion, bundle.feature.kept(trace))
     expected = to_uint8(bundle.generator.synthesis(code, trace=bundle.feature.at_rest(shift.delta)))
     assert np.abs(still.astype(int) - expected).max() <= 1
-    assert not np.array_equal(still, refining.render(identity, torch.zeros(1, 26)))
+    assert not np.array_equal(still, refining.render(identity, torch.zeros(1, 26), "directions"))
+    assert np.array_equal(still, refining.render(identity, torch.zeros(1, 26))), "refined where the bundle can"
 
 
 def test_moved_frames_take_what_the_transformer_makes_of_the_shift(refining, source, driver):
@@ -80,7 +81,7 @@ def test_streams_edits_and_contests_draw_what_drive_draws(refining, fakes, sourc
         assert one is not None and np.abs(one.astype(int) - other).max() <= 1
     edited = refining.edit(identity, method="one-shot", yaw=20.0)
     assert np.array_equal(contestant.edit(source, "yaw", [20.0])[0], edited)
-    assert not np.array_equal(refining.edit(identity, yaw=20.0), edited)
+    assert not np.array_equal(refining.edit(identity, method="directions", yaw=20.0), edited)
 
 
 def test_files_are_driven_and_edited(refining, source, driver, tmp_path):
@@ -99,7 +100,8 @@ def test_files_are_driven_and_edited(refining, source, driver, tmp_path):
 
 def test_what_is_missing_or_does_not_go_together_is_said(refining, model, source, driver, tmp_path):
     plain = model.identify(source)
-    assert plain.shift is None and choose_method(refining.bundle) == "directions"
+    assert plain.shift is None and choose_method(model.bundle) == "directions"
+    assert choose_method(refining.bundle) == "one-shot"
     for action in (
         lambda: model.drive(plain, driver, method="one-shot"),
         lambda: model.stream(plain, [driver], method="one-shot"),
@@ -119,7 +121,7 @@ def test_what_is_missing_or_does_not_go_together_is_said(refining, model, source
     with pytest.raises(InputError, match="instead of tuning"):
         reenact_video(refining, paths[0], paths[0], paths[1], VideoOptions(**tuning))
     tuned = refining.tune(refining.identify(source), TuningConfig(steps=1, from_resolution=4))
-    assert tuned.bundle.feature is None
+    assert tuned.bundle.feature is None and choose_method(tuned.bundle) == "directions"
 
 
 def test_bundles_keep_their_refinement(refining, source, driver, tmp_path):

@@ -31,8 +31,9 @@ class Arguments:
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
-    method: Literal["directions", "one-shot", "stylemask"] = "directions"
-    """How coordinates become a picture; one-shot also refines features, stylemask moves only channels of the pose."""
+    method: Literal["auto", "directions", "one-shot", "stylemask"] = "auto"
+    """How coordinates become a picture: directions; one-shot, which also refines features; or stylemask, which moves
+    only channels of the pose. auto: one-shot where the bundle can."""
     grid: bool = False
     """All combinations of two ranges as one picture."""
     paste: bool = False
@@ -111,7 +112,7 @@ def run(words: Sequence[str]) -> None:
         grid=given.grid,
         paste=given.paste,
         verify=given.verify,
-        method=given.method,
+        method=None if given.method == "auto" else given.method,
     )
     model = load(given.bundle, given.device, given.tracker)
     with progress_bar("tune") as update:

@@ -38,7 +38,7 @@ class Arguments:
     output: Output
     """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
     method: Literal["auto", "directions", "one-shot", "stylemask"] = "auto"
-    """How motion becomes a new code; auto: what the bundle has, directions where it has several."""
+    """How motion becomes a new picture; auto: one-shot where the bundle can, else directions, else stylemask."""
     mask_layers: int = 0
     """Of stylemask: how many layers take part, from the coarsest on; 0: all that were trained."""
     relative: bool = False

@@ -52,7 +52,7 @@ class EditOptions:
     rate: Fraction = Fraction(25)
     batch: int = 8
     tune: TuningConfig | None = None
-    method: Method = "directions"
+    method: Method | None = None
     grid: bool = False
     paste: bool = False
     verify: bool = True

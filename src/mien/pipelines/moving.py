@@ -23,14 +23,16 @@ def choose_method(bundle: Bundle, method: Method | None = None) -> Method:
     """The method to drive a bundle with, after making sure that its networks are there.
 
     Args:
-        method: None takes what the bundle has, "directions" where it has several.
+        method: None takes what the bundle has: "directions", refined where it can ("one-shot"), or "stylemask" where it
+            has no directions.
 
     Raises:
         InputError: no such method.
         BundleError: a network that it needs is not there; the message says how to get it.
     """
     if method is None:
-        method = "stylemask" if bundle.directions is None and bundle.masks is not None else "directions"
+        plain: Method = "directions" if bundle.feature is None else "one-shot"
+        method = "stylemask" if bundle.directions is None and bundle.masks is not None else plain
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     bundle.need_encoder()

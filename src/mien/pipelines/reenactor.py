@@ -138,7 +138,7 @@ class Reenactor:
             reference: drive relatively: the target's change since these parameters is applied to the source.
             method: "directions"; "one-shot", the same with what the code cannot say put back by feature refinement; or
                 "stylemask", which needs a picture, knows no groups and cannot drive relatively. None takes what the
-                bundle has, directions where it has several.
+                bundle has, see `choose_method`.
 
         Raises:
             NoFaceError: no face in the target.
@@ -175,7 +175,7 @@ class Reenactor:
         driver = motion.encode(params.to("cpu"))
         return motion_change(source, driver, base, strength_vector(motion, strength), bounded)
 
-    def edit(self, identity: Identity, method: Method = "directions", **coordinates: float) -> np.ndarray:
+    def edit(self, identity: Identity, method: Method | None = None, **coordinates: float) -> np.ndarray:
         """The source with named coordinates at absolute targets: degrees for angles, unit weights for expressions.
 
         Args:
@@ -193,18 +193,18 @@ class Reenactor:
         return edit_change(self.bundle.motion, source, targets, bounded)
 
     @torch.no_grad()
-    def render(self, identity: Identity, change: torch.Tensor, method: Method = "directions") -> np.ndarray:
+    def render(self, identity: Identity, change: torch.Tensor, method: Method | None = None) -> np.ndarray:
         """Synthesise the source moved by each Δq (B, k); uint8 (B, S, S, 3).
 
         Args:
             method: "directions"; "one-shot"; or "stylemask", which takes the pose from the source's own face as
-                directions move it.
+                directions move it. None takes what the bundle has, see `choose_method`.
 
         Raises:
             InputError: for "one-shot", an identity of a model that refines nothing.
         """
-        bundle = self.bundle
-        if choose_method(bundle, method) == "stylemask":
+        bundle, method = self.bundle, choose_method(self.bundle, method)
+        if method == "stylemask":
             return to_uint8(bundle.generator.synthesis(mixed_motion(bundle, identity.code, change.to(self.device))))
         trace = refinement(bundle, identity.shift, method)
         code = identity.code.expand(len(change), -1, -1)

@@ -45,6 +45,7 @@ from mien.media import read_video
 from mien.media.reader import Frame
 from mien.metrics import Correlation, Jitter
 from mien.pipelines import Identity, Reenactor, load, neutral_face
+from mien.pipelines.moving import Method
 from mien.pipelines.streaming import StreamOptions
 from mien.tracking.follow import follow
 from mien.tracking.mediapipe import MediaPipeTracker
@@ -71,6 +72,7 @@ class Settings:
         frames: at most this many frames of each clip; 0 for all.
         device: where the bundle runs; default the best there is.
         tracker: what the bundle measures faces with.
+        method: how motion becomes a picture; default what the bundle has.
         driving: absolute: the driver's pose itself; relative: its change since the reference.
         smoothing: whether the driver's track is smoothed.
         steady: judge every frame by the mean of sixteen looks of MediaPipe instead of one, in driver and result alike.
@@ -83,6 +85,7 @@ class Settings:
     frames: int = 0
     device: str | None = None
     tracker: TrackerName = "embedded"
+    method: Method | None = None
     driving: tuple[Literal["absolute", "relative"], ...] = ("absolute", "relative")
     smoothing: tuple[Literal["on", "off"], ...] = ("on", "off")
     steady: bool = False
@@ -107,6 +110,7 @@ def main(settings: Settings) -> None:
                 run = {"clip": clip, "face": face, "source": source, "driving": kind, "smoothing": smoothing}
                 try:
                     options = stream_options(model, frames, face, kind, smoothing)
+                    options["method"] = settings.method
                     driven = list(model.stream(identity, frames, **options).results())
                 except MienError as error:
                     CONSOLE.log(f"{clip} {face} → {source}: {error}")

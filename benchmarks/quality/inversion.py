@@ -31,6 +31,7 @@ from rich.table import Table
 from mien.errors import NoFaceError
 from mien.images import grid, resize, to_tensor, write_image
 from mien.metrics.identity import cosine
+from mien.pipelines.moving import Method
 from mien.pipelines.reenactor import Reenactor, load
 from mien.tracking.material import load_photographs
 from mien.tracking.mediapipe import MediaPipeTracker
@@ -58,18 +59,22 @@ class Settings:
     name: str = "inversion"
 
 
-def redrawn(model: Reenactor, photographs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def redrawn(
+    model: Reenactor, photographs: list[np.ndarray], methods: tuple[Method, ...]
+) -> tuple[np.ndarray, dict[Method, np.ndarray], np.ndarray]:
     """Crops and their inversions (N, S, S, 3) uint8, and the numbers of the photographs in which a face was found."""
-    crops, made, rows = [], [], []
+    crops, rows = [], []
+    made: dict[Method, list[np.ndarray]] = {method: [] for method in methods}
     for row, photograph in enumerate(photographs):
         try:
             identity = model.identify(photograph)
         except NoFaceError:
             continue
         crops.append(identity.crop.apply(photograph))
-        made.append(model.edit(identity))
+        for method in methods:
+            made[method].append(model.edit(identity, method))
         rows.append(row)
-    return np.stack(crops), np.stack(made), np.array(rows)
+    return np.stack(crops), {method: np.stack(pictures) for method, pictures in made.items()}, np.array(rows)
 
 
 def main(settings: Settings) -> None:
@@ -77,15 +82,18 @@ def main(settings: Settings) -> None:
     data, model = data_folder(settings.data), load(settings.bundle)
     faces = load_photographs("held_out", data)
     photographs = [faces.pictures[owner] for owner in faces.owner]
-    crops, made, rows = redrawn(model, photographs)
+    methods: tuple[Method, ...] = ("directions",) if model.bundle.feature is None else ("directions", "one-shot")
+    crops, made, rows = redrawn(model, photographs, methods)
     CONSOLE.log(f"{len(rows)} of {len(photographs)} photographs found and inverted")
     judge, net = MediaPipeTracker(data / "models" / "face_landmarker.task"), ReidentificationNet(data)
     results = {}
     for name, chosen in (("portraits", rows < NUM_PORTRAITS), ("London set", rows >= NUM_PORTRAITS)):
-        results[name] = compared(judge, net, crops[chosen], made[chosen])
+        for method in methods:
+            results[f"{name}, {method}"] = compared(judge, net, crops[chosen], made[method][chosen])
     if settings.picture is not None:
         index = np.linspace(0, len(crops) - 1, SHOWN).astype(int)
-        write_image(settings.picture, grid(np.concatenate([crops[index], made[index]]), SHOWN))
+        shown_rows = [crops[index], *(made[method][index] for method in methods)]
+        write_image(settings.picture, grid(np.concatenate(shown_rows), SHOWN))
     report(settings.name, settings, results, table_of(results))
 
 

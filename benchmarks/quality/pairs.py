@@ -39,6 +39,7 @@ from mien.face3d.motion import MotionSpace
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor
 from mien.metrics import AngleError, ExpressionError, IdentityCosine, ImageQuality
+from mien.pipelines.moving import Method
 from mien.pipelines.reenactor import Reenactor, load
 from mien.synth.dataset import RenderedHeads
 from mien.tracking.mediapipe import MediaPipeTracker
@@ -62,6 +63,7 @@ class Settings:
         seed: of the draw of pairs.
         device: where the bundle runs; default the best there is.
         tracker: what the bundle measures faces with.
+        method: how motion becomes a picture; default what the bundle has.
         identity: folder of an `identity` run to measure identity with, beside the network of the data pack.
         name: name of the result files.
     """
@@ -73,6 +75,7 @@ class Settings:
     seed: int = 0
     device: str | None = None
     tracker: TrackerName = "embedded"
+    method: Method | None = None
     identity: Path | None = None
     name: str = "pairs"
 
@@ -112,7 +115,7 @@ def main(settings: Settings) -> None:
     recognisers = recognisers_of(settings, data)
     groups = {}
     for name, pairs in draw_pairs(heads, settings.pairs, np.random.default_rng(settings.seed)).items():
-        group = reenact(model, heads, pairs, name)
+        group = reenact(model, heads, pairs, name, settings.method)
         groups[name] = {"pairs": group.drawn, "reenacted": len(group.truth)}
         if len(group.truth):
             groups[name] |= scores(group, judges, space, recognisers)
@@ -142,7 +145,13 @@ def draw_pairs(heads: RenderedHeads, count: int, rng: np.random.Generator) -> di
     return {"same": same, "other": other}
 
 
-def reenact(model: Reenactor, heads: RenderedHeads, pairs: Sequence[tuple[int, int]], name: str) -> Group:
+def reenact(
+    model: Reenactor,
+    heads: RenderedHeads,
+    pairs: Sequence[tuple[int, int]],
+    name: str,
+    method: Method | None = None,
+) -> Group:
     """Runs the public API on each pair; pairs whose source or target shows the bundle no face are counted out."""
     kept: list[tuple[int, int]] = []
     results, inversions = [], []
@@ -150,10 +159,10 @@ def reenact(model: Reenactor, heads: RenderedHeads, pairs: Sequence[tuple[int, i
         source, target = heads.images(np.array(pair))
         try:
             identity = model.identify(source, face="largest")
-            results.append(model.drive(identity, target))
+            results.append(model.drive(identity, target, method=method))
         except NoFaceError:
             continue
-        inversions.append(model.edit(identity))
+        inversions.append(model.edit(identity, method))
         kept.append(pair)
     sources, targets = np.array(kept, int).reshape(-1, 2).T
     pictures = {

@@ -250,7 +250,9 @@ def scores(model: Reenactor, bench: Bench) -> dict[str, Any]:
     """Everything that is measured of a row."""
     found: dict[str, Any] = {}
     for group, cases in bench.groups.items():
-        pictures = [model.render(case.identity, model.change(case.identity, case.motion))[0] for case in cases]
+        pictures = [
+            model.render(case.identity, model.change(case.identity, case.motion), "directions")[0] for case in cases
+        ]
         found[group] = judged(bench, pictures, cases)
     identities = [case.identity for cases in bench.groups.values() for case in cases][: bench.sources]
     return found | {"single": single_moves(model, identities)}
@@ -300,7 +302,7 @@ def single_moves(model: Reenactor, identities: Sequence[Identity]) -> dict[str, 
         ends = []
         for sign in (1.0, -1.0):
             change = torch.diag_embed(sign * MOVED_TO - identity.coordinates[0])
-            pictures = model.render(identity, change)
+            pictures = model.render(identity, change, "directions")
             ends.append(read(to_tensor(pictures)))
         slopes.append((ends[0] - ends[1]) / (2 * MOVED_TO))
     slope = torch.stack(slopes).nanmean(0).nan_to_num(0.0)

@@ -77,7 +77,8 @@ def test_gain_and_crosstalk_of_a_known_response(monkeypatch):
     class Model:
         bundle = SimpleNamespace(motion=Space("abcd"))
 
-        def render(self, identity, change):
+        def render(self, identity, change, method):
+            assert method == "directions"
             return ((identity.coordinates + change) @ response).numpy()
 
     monkeypatch.setattr(schemes, "to_tensor", torch.from_numpy)

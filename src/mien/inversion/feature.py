@@ -124,12 +124,12 @@ class Matching(nn.Module):
         with torch.autocast(here.device.type, enabled=False):
             first, second = (F.normalize(x.float().flatten(2), dim=1) for x in (here, there))
             share = (first.mT @ second * self.sharpness.exp()).softmax(-1)
-            places = _places(side, side, share).flatten(0, 1)
+            places = _places(here, share).flatten(0, 1)
             flow = (share @ places - places).mT.unflatten(2, (side, side))
             return F.interpolate(flow, size=moved.shape[-2:], mode="bilinear", align_corners=False)
 
     def _described(self, features: torch.Tensor) -> torch.Tensor:
-        places = _places(*features.shape[-2:], features).permute(2, 0, 1).expand(len(features), -1, -1, -1)
+        places = _places(features, features).permute(2, 0, 1).expand(len(features), -1, -1, -1)
         x = self.read(torch.cat([features, places], 1))
         for block in self.down:
             x = block(x)
@@ -193,16 +193,16 @@ class FeatureTransformer(nn.Module):
         return answer if self.matching is None else torch.cat([answer.float(), self.matching(source, moved)], 1)
 
 
-def _places(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
-    """(H, W, 2) coordinates (x, y) of the places of a map, from −1 to 1 between its outer edges."""
-    axes = [(2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1 for n in (height, width)]
+def _places(features: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """(H, W, 2) coordinates (x, y) of the places of maps (B, C, H, W), from −1 to 1 between their outer edges."""
+    axes = [(2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1 for n in features.shape[-2:]]
     y, x = torch.meshgrid(*axes, indexing="ij")
     return torch.stack([x, y], -1)
 
 
 def warp(features: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Sample maps (B, C, H, W) at each place plus flow (B, 2, H, W): (x, y) in half sides; zero outside, bilinear."""
-    places = _places(*features.shape[-2:], flow).expand(len(features), -1, -1, -1) + flow.permute(0, 2, 3, 1)
+    places = _places(features, flow).expand(len(features), -1, -1, -1) + flow.permute(0, 2, 3, 1)
     return F.grid_sample(features, places, padding_mode="zeros", align_corners=False)
 
 

@@ -10,6 +10,7 @@ import torch
 from mien.tracking import save_tracker
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.training.assemble import Assembly, assemble
 from mien.training.engine import RunConfig, seeded
 from mien.training.recipes import autoencoder, identity
 
@@ -87,3 +88,10 @@ def trained(toy_heads, run_config, tmp_path):
     regressor = seeded(0, lambda: FaceRegressor(RegressorConfig(crop_px=32, widths=(8, 8, 8, 8), hidden=16)))
     save_tracker(seeded(0, lambda: FaceDetector(DetectorConfig())), regressor, folder)
     return {"generator": tmp_path / "autoencoder", "identity": tmp_path / "id", "tracker": folder}
+
+
+@pytest.fixture
+def small_bundle(trained, tmp_path) -> Path:
+    """A bundle of the small runs, whose roll runs farther than that of the training pictures."""
+    runs = {name: trained[name] for name in ("generator", "tracker")}
+    return assemble(Assembly(**runs, provenance="toy heads", roll_deg=40.0), tmp_path / "bundle")

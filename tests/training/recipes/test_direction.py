@@ -84,6 +84,12 @@ def test_rows_are_kept_added_and_left_out(recipe, run_config, trained):
         load_matrix(recipe("synthetic"), generator, 25)
 
 
+def test_directions_go_on_from_a_bundle(recipe, trained, small_bundle):
+    generator = load_generator(small_bundle)
+    weight = load_matrix(recipe("synthetic", start=small_bundle), generator, 26).linear.weight.detach()
+    torch.testing.assert_close(weight, load_directions(trained["generator"]).linear.weight, atol=1e-3, rtol=0)
+
+
 def test_a_bias_starts_at_zero_trains_and_is_not_dropped(recipe, run_config):
     run = direction.train(recipe("synthetic", bias=True, lr=1e-2), run_config("bias", 2))
     matrix = load_directions(run.config.out)

@@ -12,7 +12,7 @@ from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
-from mien.training.assemble import Assembly, assemble, blended
+from mien.training.assemble import Assembly, blended
 from mien.training.engine import Run, start_fabric
 from mien.training.parts import load_discriminator, load_encoder, load_generator, load_weights
 from mien.training.recipes import autoencoder, encoder, generator, identity
@@ -77,13 +77,6 @@ def test_autoencoder_continues_wider_and_sees_more(toy_heads, run_config):
     assert after.encoder.config.resolution == 32 and before.encoder.config.resolution == 16
     assert after.discriminator.config == before.discriminator.config
     assert autoencoder.train(wide, run_config("wide", 2)).step == 2
-
-
-@pytest.fixture
-def small_bundle(trained, tmp_path) -> Path:
-    """A bundle of the small runs, whose roll runs farther than that of the training pictures."""
-    runs = {name: trained[name] for name in ("generator", "tracker")}
-    return assemble(Assembly(**runs, provenance="toy heads", roll_deg=40.0), tmp_path / "bundle")
 
 
 def test_autoencoder_starts_from_a_bundle_with_a_new_discriminator(toy_heads, trained, small_bundle, run_config):

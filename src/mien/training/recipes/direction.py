@@ -31,7 +31,6 @@ from mien.training.parts import (
     load_encoder,
     load_generator,
     load_regressor,
-    load_weights,
 )
 from mien.training.portraits import open_portraits
 from mien.training.schemes import PUBLISHED_WEIGHTS, Inverter, Material, Pairs, Scheme, draw_task, task_losses
@@ -114,7 +113,7 @@ def load_matrix(config: DirectionRecipe, generator: Generator, coordinates: int)
         TrainingError: the start run holds no matrix of these sizes, or one with a bias that is not asked for.
     """
     dim, rows = generator.config.style_dim, config.rows or max(1, round(generator.num_rows * 8 / 14))
-    tensors = load_weights(config.start, "directions") if config.start else {}
+    tensors = load_directions(config.start).state_dict() if config.start else {}
     if tensors and (tensors["linear.weight"].shape[1] != coordinates or len(tensors["linear.weight"]) % dim):
         raise TrainingError(f"{config.start}: its directions do not fit this generator")
     if "linear.bias" in tensors and not config.bias:

@@ -25,8 +25,8 @@ from mien.training.parts import (
     load_directions,
     load_encoder,
     load_generator,
+    load_masks,
     load_regressor,
-    load_weights,
 )
 from mien.training.portraits import open_portraits
 from mien.training.schemes import Inverter, Material
@@ -106,7 +106,7 @@ def load_networks(config: StyleMaskRecipe, generator: Generator) -> MaskNetworks
     except ValueError as error:
         raise TrainingError(str(error)) from error
     if config.start is not None:
-        own, stored = networks.state_dict(), load_weights(config.start, "masks")
+        own, stored = networks.state_dict(), load_masks(config.start).state_dict()
         shared = {name: tensor for name, tensor in stored.items() if name in own}
         if any(tensor.shape != own[name].shape for name, tensor in shared.items()):
             raise TrainingError(f"{config.start}: its mask networks do not fit this generator")

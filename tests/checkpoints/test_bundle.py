@@ -208,3 +208,14 @@ def test_a_header_of_a_million_brackets_is_refused(folder):
     (folder / "bundle.json").write_text("[" * 500_000 + "]" * 500_000)
     with pytest.raises(BundleError, match="not JSON"):
         load_bundle(folder)
+
+
+def test_the_range_of_training_pictures_travels(bundle, tmp_path):
+    assert load_bundle(save_bundle(bundle, tmp_path / "without")).motion.trained is None
+    trained = bundle.motion.ranges * 0.9
+    motion = dataclasses.replace(bundle.motion, trained=trained)
+    folder = save_bundle(dataclasses.replace(bundle, motion=motion), tmp_path / "with")
+    assert torch.equal(load_bundle(folder).motion.trained, trained)
+    short = dataclasses.replace(bundle, motion=dataclasses.replace(motion, trained=trained[:-1]))
+    with pytest.raises(BundleError, match="trained has shape"):
+        load_bundle(save_bundle(short, tmp_path / "short"))

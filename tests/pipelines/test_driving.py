@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,6 +19,23 @@ def _q(**values: float) -> torch.Tensor:
     for name, value in values.items():
         q[0, MOTION.index(name)] = value
     return q
+
+
+def test_results_stay_where_training_pictures_were():
+    jaw = MOTION.index("jaw_open")
+    trained = MOTION.ranges.clone()
+    trained[jaw] = torch.tensor([0.0, 0.5])
+    narrow = replace(MOTION, trained=trained)
+    assert narrow.limits()[:, jaw].tolist() == pytest.approx([-6, 0]) and float(
+        narrow.limits()[1, YAW]
+    ) == pytest.approx(6)
+    change = motion_change(_q(jaw_open=-6), _q(jaw_open=5, yaw=20), limits=narrow.limits())
+    assert change[0, [jaw, YAW]].tolist() == pytest.approx([6, 6])
+    beyond = motion_change(_q(jaw_open=3), _q(jaw_open=5), limits=narrow.limits())
+    assert float(beyond[0, jaw]) == 0, "a source that is beyond by itself stays, and goes no farther"
+    edited = narrow.denormalise(_q(jaw_open=-6) + edit_change(narrow, _q(jaw_open=-6), {"jaw_open": 1.0}))
+    assert float(edited[0, jaw]) == pytest.approx(0.5)
+    assert float(edit_change(narrow, _q(jaw_open=-6), {"jaw_open": 1.0}, bounded=False)[0, jaw]) == pytest.approx(12)
 
 
 def test_absolute_and_relative_change():

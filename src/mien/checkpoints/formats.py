@@ -74,7 +74,8 @@ def kind_named(part: str, kind: Any) -> NetworkKind:
 def motion_to_state(motion: MotionSpace) -> tuple[dict[str, Any], Tensors]:
     """Configuration and tensors of a motion space; ARKit parameters need not be named."""
     config = {} if motion.model == "arkit" else {"model": motion.model}
-    return config, {"encoding": motion.encoding, "decoding": motion.decoding, "ranges": motion.ranges}
+    tensors = {"encoding": motion.encoding, "decoding": motion.decoding, "ranges": motion.ranges}
+    return config, tensors if motion.trained is None else {**tensors, "trained": motion.trained}
 
 
 def motion_from_state(names: list[str], config: Mapping[str, Any], tensors: Tensors) -> MotionSpace:
@@ -87,10 +88,11 @@ def motion_from_state(names: list[str], config: Mapping[str, Any], tensors: Tens
     model = config.get("model", "arkit")
     if model not in EXPRESSION_NAMES:
         raise BundleError(f"motion: unknown model {model!r}; known: {', '.join(EXPRESSION_NAMES)}")
-    check_keys("motion", set(tensors), {"encoding", "decoding", "ranges"})
+    check_keys("motion", set(tensors) - {"trained"}, {"encoding", "decoding", "ranges"})
     count, width = len(names), 3 + len(EXPRESSION_NAMES[model])
-    shapes = {"encoding": (count, width), "decoding": (width, count), "ranges": (count, 2)}
+    shapes = {"encoding": (count, width), "decoding": (width, count), "ranges": (count, 2), "trained": (count, 2)}
     for name, shape in shapes.items():
-        if tuple(tensors[name].shape) != shape:
+        if name in tensors and tuple(tensors[name].shape) != shape:
             raise BundleError(f"motion: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
-    return MotionSpace(tuple(names), tensors["encoding"], tensors["decoding"], tensors["ranges"], model=model)
+    parts = (tensors[name] for name in ("encoding", "decoding", "ranges"))
+    return MotionSpace(tuple(names), *parts, trained=tensors.get("trained"), model=model)

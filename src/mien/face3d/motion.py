@@ -77,6 +77,8 @@ class MotionSpace:
         encoding: (k, 3 + 51) weights on [yaw, pitch, roll in degrees | expression].
         decoding: (3 + 51, k) weights back; ARKit coefficients are clipped to 0…1 after it.
         ranges: (k, 2) natural values that map to −6 and +6; the first is the larger one where q runs the other way.
+        trained: (k, 2) least and greatest natural values that results are taken to, where training pictures hardly went
+            beyond; None: the ranges.
         model: which `FaceParams` it reads and decodes to. For "deca" the angles here are DECA's with the house's signs,
             that is negated; they are converted exactly, and differ from the house's own in the second order.
     """
@@ -85,6 +87,7 @@ class MotionSpace:
     encoding: torch.Tensor
     decoding: torch.Tensor
     ranges: torch.Tensor
+    trained: torch.Tensor | None = field(default=None, kw_only=True)
     model: FaceModel = field(default="arkit", kw_only=True)
 
     def __len__(self) -> int:
@@ -132,6 +135,12 @@ class MotionSpace:
         if self.model == "deca":
             return house_from_deca(-angles), expression
         return angles, expression.clamp(0, 1)
+
+    def limits(self) -> torch.Tensor:
+        """(2, k) least and greatest q that results are taken to: those of `trained`, or ±6."""
+        if self.trained is None:
+            return torch.tensor([[-Q_LIMIT], [Q_LIMIT]]).expand(2, len(self))
+        return self.normalise(self.trained.T).sort(0).values
 
     def mirror(self, q: torch.Tensor) -> torch.Tensor:
         """Coordinates q (..., k) of the same face in a mirror.

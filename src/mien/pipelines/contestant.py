@@ -75,7 +75,8 @@ class BundleDriver:
         space = self.model.bundle.motion
         if space.model != "arkit":
             raise InputError(f"{self.name}: linearity is measured on ARKit coordinates, not on {space.model} ones")
-        return {name: (min(pair), max(pair)) for name, pair in zip(space.names, space.ranges.tolist(), strict=True)}
+        ends = space.ranges if space.trained is None else space.trained
+        return {name: (min(pair), max(pair)) for name, pair in zip(space.names, ends.tolist(), strict=True)}
 
     def edit(self, source: np.ndarray, coordinate: str, values: Sequence[float]) -> list[np.ndarray] | None:
         """See `mien.benchmark.protocol.Editor.edit`."""

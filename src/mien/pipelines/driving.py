@@ -58,6 +58,7 @@ def motion_change(
     reference: torch.Tensor | None = None,
     strength: torch.Tensor | float = 1.0,
     bounded: bool = True,
+    limits: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Δq (B, k) that takes the source towards the driver.
 
@@ -69,14 +70,20 @@ def motion_change(
         reference: (1, k) coordinates of the driver's reference frame, or None for absolute driving.
         strength: factor per coordinate, (k,).
         bounded: cut the change with `within_range`; as `DirectionMatrix.is_bounded` says of the matrix that reads it.
+        limits: as there.
     """
     change = strength * (driver - (source if reference is None else reference))
-    return within_range(source, change) if bounded else change
+    return within_range(source, change, limits) if bounded else change
 
 
-def within_range(source: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    """Δq (B, k) cut to where the source (1, k) stays in the trained range [−6, 6]; one outside by itself may stay."""
-    low, high = source.clamp(max=-Q_LIMIT), source.clamp(min=Q_LIMIT)
+def within_range(source: torch.Tensor, change: torch.Tensor, limits: torch.Tensor | None = None) -> torch.Tensor:
+    """Δq (B, k) cut to where the source (1, k) stays in the trained range; one outside by itself may stay.
+
+    Args:
+        limits: (2, k) least and greatest q, `MotionSpace.limits`; None: ±6.
+    """
+    least, greatest = source.new_tensor([-Q_LIMIT, Q_LIMIT]) if limits is None else limits.to(source)
+    low, high = torch.minimum(source, least), torch.maximum(source, greatest)
     return torch.minimum(torch.maximum(source + change, low), high) - source
 
 
@@ -111,4 +118,5 @@ def edit_change(
             raise InputError(f"{name} = {value} is not a number")
         values[:, motion.names.index(name)] = float(value)
     named = torch.tensor([name in targets for name in motion.names], device=source.device)
-    return torch.where(named, motion_change(source, motion.normalise(values), bounded=bounded), 0.0)
+    change = motion_change(source, motion.normalise(values), bounded=bounded, limits=motion.limits())
+    return torch.where(named, change, 0.0)

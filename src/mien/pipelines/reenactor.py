@@ -173,7 +173,7 @@ class Reenactor:
         bounded = bounded and self.bundle.need_directions().is_bounded
         base = None if reference is None else motion.encode(reference.to("cpu"))
         driver = motion.encode(params.to("cpu"))
-        return motion_change(source, driver, base, strength_vector(motion, strength), bounded)
+        return motion_change(source, driver, base, strength_vector(motion, strength), bounded, motion.limits())
 
     def edit(self, identity: Identity, method: Method | None = None, **coordinates: float) -> np.ndarray:
         """The source with named coordinates at absolute targets: degrees for angles, unit weights for expressions.

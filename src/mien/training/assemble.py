@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
+from mien.face3d.motion import ANGLE_NAMES
 from mien.inversion import Encoder, copying
 from mien.methods import DirectionMatrix
+from mien.synth.dataset import RenderedHeads
 from mien.training.parts import (
     load_detector,
     load_directions,
@@ -21,6 +24,9 @@ from mien.training.parts import (
     load_masks,
     load_regressor,
 )
+
+TRAINED_SHARES = (0.01, 0.99)
+"""Shares of the training pictures that show less, and at most as much, of an expression as results may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,8 @@ class Assembly:
         name: what the bundle is called.
         truncation: ψ applied after the shift; 1 keeps codes as they are.
         roll_deg: largest roll the parts were trained on, tilted pictures included.
+        pictures: rendered heads of the training, whose expressions tell how far results may go (`trained_range`); None:
+            as far as the working ranges.
         licence, provenance: texts of the card.
         quality: measured numbers of the card.
     """
@@ -54,6 +62,7 @@ class Assembly:
     name: str = "avatar"
     truncation: float = 1.0
     roll_deg: float = 40.0
+    pictures: Path | None = None
     licence: str = "Apache-2.0"
     provenance: str = "not stated"
     quality: tuple[tuple[str, float], ...] = ()
@@ -68,6 +77,19 @@ def widen(matrix: DirectionMatrix, motion: MotionSpace, name: str, limit: float)
     with torch.no_grad():
         matrix.linear.weight[:, column] *= factor
     return matrix, motion.with_ranges(ranges)
+
+
+def trained_range(motion: MotionSpace, heads: RenderedHeads) -> torch.Tensor:
+    """(k, 2) values between which nearly all pictures lie: 98 % for expressions; angles keep their ranges.
+
+    Beyond them codes are extrapolated: teeth turn blue before a smile grows any broader.
+    """
+    values = motion.read(heads.params(np.arange(len(heads))))
+    ends = torch.quantile(values, torch.tensor(TRAINED_SHARES, dtype=values.dtype), 0).T
+    low, high = motion.ranges.sort(1).values.unbind(1)
+    ends = torch.minimum(torch.maximum(ends, low[:, None]), high[:, None])
+    is_angle = torch.tensor([name in ANGLE_NAMES for name in motion.names])
+    return torch.where(is_angle[:, None], motion.ranges, ends)
 
 
 def blended(plan: Assembly) -> Encoder:
@@ -102,6 +124,8 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         raise TrainingError(f"{plan.generator}: the generator's weights are not finite")
     directions = load_directions(plan.directions or plan.generator)
     directions, motion = widen(directions, arkit_motion_space(), "roll", plan.roll_deg)
+    if plan.pictures is not None:
+        motion = replace(motion, trained=trained_range(motion, RenderedHeads(plan.pictures)))
     feature = None if plan.feature is None else load_feature(plan.feature)
     if feature is not None and plan.copy_features:
         feature = copying(feature)

@@ -12,7 +12,8 @@ from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
-from mien.training.assemble import Assembly, blended
+from mien.synth.dataset import RenderedHeads
+from mien.training.assemble import TRAINED_SHARES, Assembly, assemble, blended
 from mien.training.engine import Run, start_fabric
 from mien.training.parts import load_discriminator, load_encoder, load_generator, load_weights
 from mien.training.recipes import autoencoder, encoder, generator, identity
@@ -234,3 +235,16 @@ def test_an_encoder_between_two_runs(trained, toy_heads, run_config):
     torch.testing.assert_close(middle, 0.75 * ends[0] + 0.25 * ends[1])
     assert torch.equal(blended(Assembly(**plan)).state_dict()[name], ends[1]) and not torch.equal(ends[0], ends[1])
     assert torch.equal(blended(Assembly(**{**plan, "encoder": None})).state_dict()[name], ends[0])
+
+
+def test_results_go_as_far_as_training_pictures_went(toy_heads, trained, tmp_path):
+    plan = {name: trained[name] for name in ("generator", "tracker")}
+    motion = load_bundle(assemble(Assembly(**plan, provenance="toy", pictures=toy_heads), tmp_path / "bundle")).motion
+    heads = RenderedHeads(toy_heads)
+    values = motion.read(heads.params(np.arange(len(heads)))).numpy()
+    jaw, smile, yaw, gaze = (motion.index(name) for name in ("jaw_open", "mouth_smile", "yaw", "gaze_x"))
+    for column in (jaw, smile, gaze):
+        expected = np.quantile(values[:, column], TRAINED_SHARES)
+        assert motion.trained[column].numpy() == pytest.approx(expected, abs=1e-5)
+        assert expected[1] < float(motion.ranges[column, 1])
+    assert motion.trained[yaw].tolist() == [-45, 45]

@@ -85,6 +85,7 @@ def test_a_mirror_turns_pictures_and_coordinates():
     turned = pairs.mirror(batch, torch.tensor([True, False, True, True]))
     assert torch.equal(turned.source[0], batch.source[0].flip(2)) and torch.equal(turned.source[1], batch.source[1])
     assert torch.equal(turned.weight[2], batch.weight[2].flip(2))
+    assert torch.equal(turned.source_weight[0], batch.source_weight[0].flip(2))
     assert torch.equal(turned.q_source[1], batch.q_source[1])
     signs = {
         "yaw": -1,

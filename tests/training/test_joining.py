@@ -27,7 +27,8 @@ class Scenes:
     def draw(self, scenes: torch.Tensor, generator: torch.Generator) -> PairBatch:
         n = scenes[:, None, None, None] / 10
         first, q = n.expand(-1, 3, 16, 16), scenes[:, None].expand(-1, K).float()
-        return PairBatch(first + 0.01, first, torch.ones(len(scenes), 1, 16, 16), -q, q, scenes)
+        weight = torch.ones(len(scenes), 1, 16, 16)
+        return PairBatch(first + 0.01, first, weight, -q, q, scenes, weight)
 
 
 class Photos:

@@ -25,7 +25,8 @@ class Scenes:
     def draw(self, scenes: torch.Tensor, generator: torch.Generator) -> PairBatch:
         first = (scenes[:, None, None, None] / 10).expand(-1, 3, 16, 16)
         q = scenes[:, None].expand(-1, K).float()
-        return PairBatch(first + 0.01, first, torch.full((len(scenes), 1, 16, 16), 1.0), -q, q, scenes)
+        weight = torch.full((len(scenes), 1, 16, 16), 1.0)
+        return PairBatch(first + 0.01, first, weight, -q, q, scenes, 2 * weight)
 
 
 class Photos:
@@ -65,6 +66,7 @@ def test_pairs_come_first_and_photographs_have_no_other_frame():
     assert len(asked.images) == 6 and len(asked.targets) == 4 and (asked.images[4:] == 1).all()
     torch.testing.assert_close(asked.targets, asked.images[:4] + 0.01)
     assert torch.equal(asked.q_target, -asked.q_source[:4])
+    assert (asked.weight == 1).all() and (asked.target_weight == 2).all() and len(asked.target_weight) == 4
     one, two = (asked.part(slice(rank, None, 2)) for rank in (0, 1))
     assert torch.equal(two.images, asked.images[[1, 3, 5]]) and torch.equal(one.targets, asked.targets[[0, 2]])
 
@@ -118,3 +120,6 @@ def test_each_loss_looks_at_what_it_names():
     ):
         losses = jury.verdict(asked, Refined(**{**vars(perfect), **changes}))
         assert {name for name, value in losses.items() if float(value) > 0.1} == names
+    off = Refined(**{**vars(perfect), "inversion": asked.images + 0.5, "moved": asked.targets + 0.5})
+    both = jury.verdict(asked, off)
+    assert float(both["moved_pixel"]) == pytest.approx(2 * float(both["pixel"])), "weights of the other frame count"

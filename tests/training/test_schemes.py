@@ -52,7 +52,8 @@ class Couples:
     def draw(self, scenes: torch.Tensor, generator: torch.Generator) -> PairBatch:
         first = torch.full((len(scenes), 3, 16, 16), 0.1)
         q = torch.ones(len(scenes), K)
-        return PairBatch(first, first + 0.2, torch.ones(len(scenes), 1, 16, 16), -q, q, scenes)
+        weight = torch.ones(len(scenes), 1, 16, 16)
+        return PairBatch(first, first + 0.2, weight, -q, q, scenes, weight)
 
 
 @pytest.fixture

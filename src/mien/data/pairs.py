@@ -42,7 +42,10 @@ class LabelledHeads(Protocol):
 
 @dataclass(frozen=True)
 class PairBatch:
-    """B pairs: source, target (B, 3, S, S) in [−1, 1]; weight (B, 1, S, S) of the target; q (B, k); index (B,)."""
+    """B pairs: source, target (B, 3, S, S) in [−1, 1]; their weights (B, 1, S, S); q (B, k); index (B,).
+
+    `weight` is that of the target.
+    """
 
     source: torch.Tensor
     target: torch.Tensor
@@ -50,6 +53,7 @@ class PairBatch:
     q_source: torch.Tensor
     q_target: torch.Tensor
     target_index: torch.Tensor
+    source_weight: torch.Tensor
 
     def to(self, device: torch.device) -> PairBatch:
         """The same pairs on another device."""
@@ -110,7 +114,7 @@ class FramePairs:
 
     def mirror(self, batch: PairBatch, chosen: torch.Tensor) -> PairBatch:
         """Show the chosen pairs (B,) in a mirror, which makes other people of them; pictures, weights and q follow."""
-        pictures = {name: getattr(batch, name) for name in ("source", "target", "weight")}
+        pictures = {name: getattr(batch, name) for name in ("source", "target", "weight", "source_weight")}
         turned = {k: torch.where(chosen[:, None, None, None], v.flip(3), v) for k, v in pictures.items()}
         coordinates = {name: getattr(batch, name) for name in ("q_source", "q_target")}
         turned |= {k: torch.where(chosen[:, None], self._motion.mirror(v), v) for k, v in coordinates.items()}
@@ -139,5 +143,11 @@ class FramePairs:
         order = torch.from_numpy(self._order)
         source, target = order[first + a], order[first + b]
         return PairBatch(
-            self.pictures(source), self.pictures(target), self.weights(target), self.q[source], self.q[target], target
+            self.pictures(source),
+            self.pictures(target),
+            self.weights(target),
+            self.q[source],
+            self.q[target],
+            target,
+            self.weights(source),
         )

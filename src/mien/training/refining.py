@@ -41,7 +41,7 @@ class Lessons:
     Attributes:
         images, weight: (B, 3, S, S) sources and (B, 1, S, S) their reconstruction weights.
         q_source: (B, k) their coordinates.
-        targets: (P, 3, S, S) the other frames; q_target: (P, k) their coordinates.
+        targets: (P, 3, S, S) the other frames; q_target: (P, k) their coordinates; target_weight: (P, 1, S, S).
     """
 
     images: torch.Tensor
@@ -49,13 +49,14 @@ class Lessons:
     q_source: torch.Tensor
     targets: torch.Tensor
     q_target: torch.Tensor
+    target_weight: torch.Tensor
 
     def part(self, share: slice) -> Lessons:
         """A share of the pairs and the same share of the single pictures."""
         num_pairs, everything = len(self.targets), torch.arange(len(self.images))
         index = torch.cat([everything[:num_pairs][share], everything[num_pairs:][share]])
         sources = (self.images[index], self.weight[index], self.q_source[index])
-        return Lessons(*sources, self.targets[share], self.q_target[share])
+        return Lessons(*sources, self.targets[share], self.q_target[share], self.target_weight[share])
 
     def to(self, device: torch.device) -> Lessons:
         """The same lessons on another device."""
@@ -86,7 +87,7 @@ def draw_lessons(
         photo, photo_weight, params = photographs.draw(num_photos, draws)
         images, weight, q = [*images, photo], [*weight, photo_weight], [*q, motion.encode(params)]
     sources = (torch.cat(images), torch.cat(weight), torch.cat(q))
-    return Lessons(*sources, batch.source, batch.q_source)
+    return Lessons(*sources, batch.source, batch.q_source, batch.source_weight)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class RefinementJury:
         """Means of all losses of `FEATURE_WEIGHTS`; `sharp` only with a discriminator."""
         losses = self._redrawn(refined.inversion, lessons.images, lessons.weight)
         losses["energy"] = refined.delta.float().square().mean()
-        moved = self._redrawn(refined.moved, lessons.targets, torch.ones_like(lessons.targets[:, :1]))
+        moved = self._redrawn(refined.moved, lessons.targets, lessons.target_weight)
         losses |= {f"moved_{name}": value for name, value in moved.items()}
         if self.discriminator is not None:
             drawn = torch.cat([refined.inversion, refined.moved])

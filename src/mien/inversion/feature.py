@@ -119,7 +119,8 @@ class Matching(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(math.log(8.0)))
 
     def forward(self, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-        here, there = self._described(moved), self._described(source)
+        is_shared = len(source) > 1 and source.stride(0) == 0  # one source for many frames is described once
+        here, there = self._described(moved), self._described(source[:1] if is_shared else source)
         side = here.shape[-1]
         with torch.autocast(here.device.type, enabled=False):
             first, second = (F.normalize(x.float().flatten(2), dim=1) for x in (here, there))

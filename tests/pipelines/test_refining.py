@@ -14,6 +14,7 @@ from mien.images import to_tensor, to_uint8, write_image
 from mien.inversion import FeatureConfig, FeatureRefiner, TuningConfig, copying, feature_config
 from mien.methods.direction import move_code
 from mien.pipelines import EditOptions, Reenactor, VideoOptions, edit_photo, reenact_video
+from mien.pipelines.baselines import baseline_model
 from mien.pipelines.contestant import BundleDriver
 from mien.pipelines.moving import choose_method
 
@@ -121,6 +122,7 @@ def test_what_is_missing_or_does_not_go_together_is_said(refining, model, source
     with pytest.raises(InputError, match="instead of tuning"):
         reenact_video(refining, paths[0], paths[0], paths[1], VideoOptions(**tuning))
     tuned = refining.tune(refining.identify(source), TuningConfig(steps=1, from_resolution=4))
+    assert baseline_model(refining, "copy").bundle.feature is None, "baselines are measured without refinement"
     assert tuned.bundle.feature is None and choose_method(tuned.bundle) == "directions"
 
 

@@ -33,7 +33,8 @@ FACTORS_PER_COORDINATE = 2
 def baseline_model(model: Reenactor, name: Baseline, codes: torch.Tensor | None = None, seed: int = 0) -> Reenactor:
     """A model that shares everything with the given one but moves codes by a baseline's directions.
 
-    Identities come from the *given* model, so that all baselines start from the same codes and differ in A alone.
+    Identities come from the *given* model, so that all baselines start from the same codes and differ in A alone. No
+    baseline refines features.
 
     Args:
         name: "copy" (A = 0), "sefa" (factors of the style weights, assigned by the tracker) or "regression" (of codes
@@ -48,7 +49,7 @@ def baseline_model(model: Reenactor, name: Baseline, codes: torch.Tensor | None 
     if name not in BASELINES:
         raise InputError(f"unknown baseline {name!r}; known: {', '.join(BASELINES)}")
     directions = baseline_directions(model, name, codes, torch.Generator().manual_seed(seed))
-    return Reenactor(replace(model.bundle, directions=directions), model.device, model.tracker)
+    return Reenactor(replace(model.bundle, directions=directions, feature=None), model.device, model.tracker)
 
 
 def baseline_directions(

@@ -76,7 +76,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # two cores, under 2 minutes: runs, loss falls
     "tiny": {"batch": 4, "layer": 16, "width": 8, "photographs": 0.0},
     # two cores, from a trained encoder and directions; end it with --max-minutes
-    "two-core": {"batch": 8},
+    "two-core": {"batch": 8, "layer": 64},
     # one large GPU
     "accelerator": {"batch": 32, "width": 128},
 }

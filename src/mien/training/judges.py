@@ -29,6 +29,17 @@ def read_faces(regressor: FaceRegressor, images: torch.Tensor) -> FaceParams:
     return FaceParams(reading.angles, reading.expression.sigmoid(), reading.landmarks, score > 0.5, score)
 
 
+def reading_loss(net3d: FaceRegressor, result: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Mean distances between what Net3D sees in redrawn and in true frames (B, 3, S, S); its bias is in both."""
+    with torch.no_grad():
+        wanted = read_faces(net3d, truth)
+    seen = read_faces(net3d, result)
+    return {
+        "angles": (seen.angles - wanted.angles).abs().mean(),
+        "expression": (seen.expression - wanted.expression).abs().mean(),
+    }
+
+
 @dataclass(frozen=True)
 class Judges:
     """The frozen networks that look at results."""

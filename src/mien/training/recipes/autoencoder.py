@@ -35,9 +35,8 @@ from mien.stylegan2 import (
     widen_generator,
 )
 from mien.synth.dataset import RenderedHeads
-from mien.tracking.regressor import FaceRegressor
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
-from mien.training.judges import read_faces
+from mien.training.judges import reading_loss
 from mien.training.parts import (
     describe,
     is_bundle,
@@ -273,17 +272,6 @@ def rebuild_loss(
         losses["feature"] = feature_l1(maps[:-1], truth[:-1]).mean()
         losses["fool"] = fool(nets.discriminator.judge(maps[-1]).float()).mean()
     return losses, Drawn(image, codes.detach().float().mean(1))
-
-
-def reading_loss(net3d: FaceRegressor, result: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Mean distances between what Net3D sees in redrawn and in true frames (B, 3, S, S); its bias is in both."""
-    with torch.no_grad():
-        wanted = read_faces(net3d, truth)
-    seen = read_faces(net3d, result)
-    return {
-        "angles": (seen.angles - wanted.angles).abs().mean(),
-        "expression": (seen.expression - wanted.expression).abs().mean(),
-    }
 
 
 class RecentCodes(nn.Module):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mien.benchmark import Driver, Editor
 from mien.errors import InputError
@@ -65,3 +66,18 @@ def test_stylemask_drives_like_the_public_object(fakes):
     for picture, target in zip(results[1:], drivers, strict=True):
         assert np.abs(picture.astype(int) - model.drive(identity, target, method="stylemask")).max() <= 1
     assert len(driver.edit(fakes.paint((20, 40)), "mouth_smile", [0.0, 0.5, 1.0])) == 3
+
+
+def test_results_stay_in_the_range_of_the_training_pictures(fakes):
+    plain = fakes.random_model()
+    motion, smile = plain.bundle.motion, plain.bundle.motion.index("mouth_smile")
+    trained = motion.ranges.clone()
+    trained[smile] = torch.tensor([0.1, 0.4])
+    bundle = replace(plain.bundle, motion=replace(motion, trained=trained))
+    model = Reenactor(bundle, tracker=plain.tracker)
+    assert BundleDriver(model).ranges()["mouth_smile"] == pytest.approx((0.1, 0.4))
+    source = model.identify(fakes.paint((20, 40), smile=0.2))
+    wide = model.measure(fakes.paint((20, 40), smile=0.9))
+    reached = motion.denormalise(source.coordinates + model.change(source, wide))[0, smile]
+    assert float(reached) == pytest.approx(0.4, abs=1e-4)
+    assert float(model.change(source, wide, bounded=False)[0, smile]) > float(model.change(source, wide)[0, smile])

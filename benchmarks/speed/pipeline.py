@@ -24,6 +24,7 @@ from rich.console import Console
 from mien.device import choose_device, describe_device
 from mien.errors import MissingDataError
 from mien.pipelines import Report, VideoOptions, load, reenact_video
+from mien.pipelines.moving import Method
 
 RESULTS = Path(__file__).parents[1] / "results"
 SAMPLES = Path(__file__).parents[2] / "src" / "mien" / "assets" / "samples"
@@ -38,6 +39,7 @@ class Settings:
         source: picture; the packaged sample if not given.
         driver: video; the packaged sample if not given.
         tracker: what measures faces.
+        method: how motion becomes a picture; default what the bundle has.
         device: where the networks run; default the best there is.
         batch: frames computed together.
         runs: measured runs; the median is reported.
@@ -49,6 +51,7 @@ class Settings:
     source: Path = SAMPLES / "source_1.jpg"
     driver: Path = SAMPLES / "driver.mp4"
     tracker: Literal["embedded", "mediapipe"] = "embedded"
+    method: Method | None = None
     device: str | None = None
     batch: int = 8
     runs: int = 3
@@ -68,7 +71,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     model = load(settings.bundle, settings.device, settings.tracker)
-    options = VideoOptions(batch=settings.batch)
+    options = VideoOptions(batch=settings.batch, method=settings.method)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out.mp4"
         reports = [

@@ -1,6 +1,7 @@
 """The recipe of feature refinement: it runs, continues exactly, learns, and goes into a bundle."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
+from mien.stylegan2 import Generator
 from mien.training.parts import load_encoder, load_feature, load_generator
 from mien.training.recipes import feature
 from mien.training.recipes.feature import FeatureRecipe
@@ -50,6 +52,20 @@ def test_the_loss_falls_at_any_layer(recipe, run_config, layer):
         values = curve(run, name)
         assert sum(values[-5:]) < 0.95 * sum(values[:5]), name
     assert load_feature(run.config.out).config.resolution == layer
+
+
+def test_it_starts_from_another_run(recipe, run_config, trained):
+    first = feature.train(recipe(layer=8, lr=1e-2), run_config("first", 3)).config.out
+    generator = load_generator(trained["generator"])
+    again = feature.new_refiner(recipe(start=first), generator)
+    stored = load_feature(first)
+    assert again.config == stored.config and again.config.resolution == 8
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), stored.parameters(), strict=True))
+    assert all(p.requires_grad for p in again.parameters())
+    assert feature.train(recipe(start=first), run_config("second", 1)).step == 1
+    narrow = Generator(replace(generator.config, channel_base=64))
+    with pytest.raises(TrainingError, match="does not fit this generator"):
+        feature.new_refiner(recipe(start=first), narrow)
 
 
 def test_samples_show_the_copy_beside_the_transformer(recipe, run_config):

@@ -16,7 +16,14 @@ from mien.inversion import FeatureRefiner, copying, feature_config
 from mien.stylegan2 import Generator
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
 from mien.training.judges import load_judges
-from mien.training.parts import describe, load_directions, load_discriminator, load_encoder, load_generator
+from mien.training.parts import (
+    describe,
+    load_directions,
+    load_discriminator,
+    load_encoder,
+    load_feature,
+    load_generator,
+)
 from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
 from mien.training.refining import FEATURE_WEIGHTS, Inversion, RefinementJury, draw_lessons, refine
@@ -31,6 +38,8 @@ class FeatureRecipe:
         encoder, directions: runs whose encoder and A make the codes (`joint` is both); directions None takes the
             encoder's run.
         data: frames in scenes: a folder of rendered heads, or of videos prepared with the `head` crop.
+        start: run of this recipe or bundle whose refinement is the beginning; layer, width and matching are then its
+            own. None starts from zero.
         layer: side of the feature map that is refined: 16, 32 or 64.
         width: of the inner layers of both networks.
         matching: width of the descriptions by which the transformer matches places; None leaves the matching out.
@@ -46,6 +55,7 @@ class FeatureRecipe:
     encoder: Path
     data: Path
     directions: Path | None = None
+    start: Path | None = None
     layer: int = 32
     width: int = 48
     matching: int | None = 32
@@ -84,11 +94,17 @@ STEPS = {"tiny": 20, "two-core": 3_000, "accelerator": 100_000}
 
 
 def new_refiner(config: FeatureRecipe, generator: Generator) -> FeatureRefiner:
-    """Networks that fit the generator and change nothing yet.
+    """Networks that fit the generator and change nothing yet, or those of `config.start`.
 
     Raises:
         TrainingError: the generator has no such feature map.
     """
+    if config.start is not None:
+        refiner = load_feature(config.start).train().requires_grad_(True)
+        side = refiner.config.resolution
+        if side not in generator.config.resolutions or refiner.config.channels != generator.config.channels(side):
+            raise TrainingError(f"{config.start}: its refinement does not fit this generator")
+        return refiner
     try:
         return FeatureRefiner(feature_config(generator.config, config.layer, config.width, config.matching))
     except ValueError as error:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mien.checkpoints import load_bundle, save_bundle
-from mien.errors import BundleError, InputError
+from mien.errors import BundleError, InputError, NoFaceError
 from mien.images import to_tensor, to_uint8, write_image
 from mien.inversion import FeatureConfig, FeatureRefiner, TuningConfig, copying, feature_config
 from mien.methods.direction import move_code
@@ -141,3 +141,11 @@ def test_bundles_keep_their_refinement(refining, source, driver, tmp_path):
     ):
         with pytest.raises(BundleError, match=message):
             replace(refining.bundle, feature=FeatureRefiner(config)).check()
+
+
+def test_a_driver_photo_without_a_face_leaves_no_picture(refining, fakes, source, tmp_path):
+    write_image(tmp_path / "source.png", source)
+    write_image(tmp_path / "empty.png", fakes.paint())
+    with pytest.raises(NoFaceError):
+        reenact_video(refining, tmp_path / "source.png", tmp_path / "empty.png", tmp_path / "out.png", VideoOptions())
+    assert not (tmp_path / "out.png").exists()

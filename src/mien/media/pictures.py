@@ -34,10 +34,11 @@ def check_folder(path: str | os.PathLike[str]) -> Path:
 
 
 class PictureWriter:
-    """A sink for exactly one picture (PNG, JPEG or WebP by suffix)."""
+    """A sink for one picture (PNG, JPEG or WebP by suffix), which is written when the block ends without an error."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._image: np.ndarray | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,11 +46,12 @@ class PictureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        if kind is None and self._image is not None:
+            write_image(self.path, self._image)
 
     def write(self, image: np.ndarray, pts: int | None = None, duration: int | None = None) -> None:
-        """Write uint8 (H, W, 3) RGB; the times are those of a video and have no meaning here."""
-        write_image(self.path, image)
+        """Take uint8 (H, W, 3) RGB; the times are those of a video and have no meaning here."""
+        self._image = image
 
 
 class PictureFolderWriter:

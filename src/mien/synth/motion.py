@@ -13,7 +13,7 @@ from mien.face3d.params import ARKIT_NAMES
 _INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
 _EXPRESSION_COORDINATES = ARKIT_COORDINATES[3:]
 _KINDS = ("neutral", "talk", "emotion", "single", "several")
-_KIND_SHARES = (0.17, 0.23, 0.20, 0.25, 0.15)
+_KIND_SHARES = (0.15, 0.22, 0.26, 0.22, 0.15)
 _CLOSED_SHARE = 0.20
 
 Weights = dict[str, float]
@@ -47,17 +47,20 @@ def _talk(rng: np.random.Generator) -> Weights:
 
 
 def _emotion(rng: np.random.Generator) -> Weights:
-    strength = float(rng.uniform(0.3, 1.0))
-    kind = rng.choice(("smile", "laugh", "sad", "angry", "surprise", "disgust"), p=(0.42, 0.18, 0.1, 0.1, 0.12, 0.08))
+    strength = float(rng.beta(2.2, 1.0))
+    kind = rng.choice(("smile", "laugh", "sad", "angry", "surprise", "disgust"), p=(0.36, 0.28, 0.08, 0.08, 0.13, 0.07))
     if kind == "smile":
-        return _both("mouthSmile", strength, rng) | _both("cheekSquint", 0.6 * strength) | _both(
-            "eyeSquint", 0.4 * strength
+        bared = strength * float(rng.uniform(-0.4, 1.0))
+        return (
+            _both("mouthSmile", strength, rng) | _both("cheekSquint", 0.6 * strength)
+            | _both("eyeSquint", 0.4 * strength) | _both("mouthUpperUp", max(0.0, bared))
         )  # fmt: skip
     if kind == "laugh":
+        jaw, upper, lower = rng.random(3) * strength * (0.9, 1.0, 0.6)
         return (
-            _both("mouthSmile", strength, rng) | {"jawOpen": 0.55 * strength * float(rng.random())}
+            _both("mouthSmile", strength, rng) | {"jawOpen": float(jaw)}
             | _both("cheekSquint", 0.7 * strength) | _both("eyeSquint", 0.5 * strength)
-            | _both("mouthUpperUp", 0.35 * strength)
+            | _both("mouthUpperUp", float(upper)) | _both("mouthLowerDown", float(lower))
         )  # fmt: skip
     if kind == "sad":
         return _both("mouthFrown", strength, rng) | {"browInnerUp": strength, "mouthShrugLower": 0.4 * strength}
@@ -66,7 +69,7 @@ def _emotion(rng: np.random.Generator) -> Weights:
         return _both("browDown", strength, rng) | narrowed
     if kind == "surprise":
         return (
-            {"browInnerUp": strength, "jawOpen": 0.7 * strength * float(rng.random())}
+            {"browInnerUp": strength, "jawOpen": strength * float(rng.random())}
             | _both("browOuterUp", strength) | _both("eyeWide", 0.9 * strength)
         )  # fmt: skip
     return _both("noseSneer", strength, rng) | _both("mouthUpperUp", 0.6 * strength) | _both("browDown", 0.5 * strength)

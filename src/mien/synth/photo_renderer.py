@@ -26,7 +26,7 @@ from mien.synth.unwrapping import ALBEDO_RANGE, smoothstep
 
 _CORE_CM, _CORE_CENTRE_Y = np.array([6.3, 8.2]), -0.4
 _SKULL_BOTTOM_Y = -10.0
-_TEETH = np.array([0.80, 0.76, 0.69])
+_TEETH = np.array([0.94, 0.91, 0.86])
 _GUMS = np.array([0.52, 0.26, 0.25])
 _PROGRAMS = {
     "photo_face": (shaders.FACE_VERTEX, shaders.FACE_FRAGMENT),

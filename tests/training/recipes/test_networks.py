@@ -15,6 +15,7 @@ from mien.face3d import arkit_motion_space
 from mien.synth.dataset import RenderedHeads
 from mien.training.assemble import TRAINED_SHARES, Assembly, assemble, blended
 from mien.training.engine import Run, start_fabric
+from mien.training.game import RecentCodes
 from mien.training.parts import load_discriminator, load_encoder, load_generator, load_weights
 from mien.training.recipes import autoencoder, encoder, generator, identity
 
@@ -171,14 +172,14 @@ def test_runs_that_are_not_there(tmp_path, toy_heads, run_config):
 
 
 def test_recent_codes_keep_the_newest():
-    recent = autoencoder.RecentCodes(4, 2)
+    recent = RecentCodes(4, 2)
     recent.push(torch.ones(3, 2))
     recent.push(torch.full((2, 2), 2.0))
     assert recent.codes[:, 0].tolist() == [2, 2, 1, 1]
 
 
 def test_mapping_network_moves_to_the_codes_of_renders():
-    recent = autoencoder.RecentCodes(64, 8)
+    recent = RecentCodes(64, 8)
     recent.push(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) * 2 + 3)
     draws = torch.Generator().manual_seed(1)
     w = torch.zeros(64, 8, requires_grad=True)

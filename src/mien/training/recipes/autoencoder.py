@@ -15,15 +15,14 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from mien.data.pairs import FramePairs, PairBatch
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
 from mien.inversion import Encoder, EncoderConfig, grow_encoder, refine_encoder
-from mien.losses.adversarial import fool, judge, r1_penalty
+from mien.losses.adversarial import fool
 from mien.losses.image import feature_l1, pyramid_l1
-from mien.losses.latent import offset_energy, sliced_wasserstein
+from mien.losses.latent import offset_energy
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import (
     Discriminator,
@@ -36,6 +35,7 @@ from mien.stylegan2 import (
 )
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.game import RecentCodes, judge_loss, prior_loss, total_loss
 from mien.training.judges import reading_loss
 from mien.training.parts import (
     describe,
@@ -274,49 +274,10 @@ def rebuild_loss(
     return losses, Drawn(image, codes.detach().float().mean(1))
 
 
-class RecentCodes(nn.Module):
-    """The mean rows of the last codes of renders: what samples of the mapping network should be distributed like."""
-
-    codes: torch.Tensor
-
-    def __init__(self, count: int, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("codes", torch.zeros(count, dim))
-
-    def push(self, codes: torch.Tensor) -> None:
-        """Put (B, D) in front; the oldest leave."""
-        self.codes = torch.cat([codes, self.codes])[: len(self.codes)]
-
-    def distance(self, w: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Sliced Wasserstein distance of w (N, D) to as many stored codes, over 64 random projections."""
-        directions = F.normalize(torch.randn(w.shape[1], 64, generator=generator), dim=0).to(w)
-        return sliced_wasserstein(w, self.codes[: len(w)], directions)
-
-
 def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean loss of samples, which should pass the discriminator, and the samples."""
     image = nets.generator.synthesis(nets.generator.broadcast(nets.generator.mapping(z)), noise="none")
     return fool(nets.discriminator(image).float()).mean(), image.float().detach()
-
-
-def prior_loss(nets: Networks, recent: RecentCodes, generator: torch.Generator) -> torch.Tensor:
-    """Distance of codes M(z) to those of renders; w̄ follows their mean."""
-    count, device = len(recent.codes), recent.codes.device
-    w = nets.generator.mapping(torch.randn(count, nets.generator.config.latent_dim, generator=generator).to(device))
-    with torch.no_grad():
-        nets.generator.w_mean.lerp_(w.mean(0).float(), 0.01)
-    return recent.distance(w.float(), generator)
-
-
-def judge_loss(nets: Networks, real: torch.Tensor, fake: torch.Tensor, gamma: float | None) -> dict[str, torch.Tensor]:
-    """Discriminator losses on true frames against made pictures; with `gamma`, R1 on half of the true frames."""
-    logits = nets.discriminator(torch.cat([real, fake])).float()
-    real_logits, fake_logits = logits.split([len(real), len(fake)])
-    losses = {"judge": judge(real_logits, fake_logits)}
-    if gamma is not None:
-        with torch.autocast(real.device.type, enabled=False):
-            losses["r1"] = r1_penalty(nets.discriminator, real[: len(real) // 2]).mean() * gamma / 2
-    return losses
 
 
 def rate(step: int, config: AutoencoderConfig, steps: int) -> float:
@@ -325,12 +286,6 @@ def rate(step: int, config: AutoencoderConfig, steps: int) -> float:
         return config.lr
     done = (step - (1 - config.settle) * steps) / (config.settle * steps)
     return config.lr * (1 - 0.9 * min(max(done, 0.0), 1.0))
-
-
-def total_loss(parts: list[dict[str, torch.Tensor]], weights: dict[str, float]) -> torch.Tensor:
-    """Weighted sum of all named losses."""
-    terms = [weights[name] * value for part in parts for name, value in part.items()]
-    return torch.stack(terms).sum()
 
 
 @torch.no_grad()
@@ -372,7 +327,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):
             losses, redrawn = rebuild_loss(nets, batch, collapsed, players)
-            losses["prior"] = prior_loss(nets, recent, run.shared_generator())
+            losses["prior"] = prior_loss(nets.generator, recent, run.shared_generator())
             readers = round(config.read_share * count)
             if net3d is not None and readers:
                 losses |= reading_loss(net3d, redrawn.images[:readers], batch.target[:readers])
@@ -390,7 +345,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
             fakes = torch.cat([redrawn.images[: players // 2].detach(), samples])
             with run.fabric.autocast():
-                losses = judge_loss(nets, batch.target[:players], fakes, gamma)
+                losses = judge_loss(nets.discriminator, batch.target[:players], fakes, gamma)
             run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))
             run.record(**losses, sample=parts[1]["fool"])
         average.update(nets, config.batch, (step + 1) * config.batch)

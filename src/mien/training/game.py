@@ -1,0 +1,58 @@
+"""The adversarial game of redrawn pictures and samples, and how samples learn where the codes of renders lie."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mien.losses.adversarial import judge, r1_penalty
+from mien.losses.latent import sliced_wasserstein
+from mien.stylegan2 import Discriminator, Generator
+
+
+class RecentCodes(nn.Module):
+    """The mean rows of the last codes of renders: what samples of the mapping network should be distributed like."""
+
+    codes: torch.Tensor
+
+    def __init__(self, count: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("codes", torch.zeros(count, dim))
+
+    def push(self, codes: torch.Tensor) -> None:
+        """Put (B, D) in front; the oldest leave."""
+        self.codes = torch.cat([codes, self.codes])[: len(self.codes)]
+
+    def distance(self, w: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Sliced Wasserstein distance of w (N, D) to as many stored codes, over 64 random projections."""
+        directions = F.normalize(torch.randn(w.shape[1], 64, generator=generator), dim=0).to(w)
+        return sliced_wasserstein(w, self.codes[: len(w)], directions)
+
+
+def prior_loss(generator: Generator, recent: RecentCodes, draws: torch.Generator) -> torch.Tensor:
+    """Distance of codes M(z) to those of renders; w̄ follows their mean."""
+    count, device = len(recent.codes), recent.codes.device
+    w = generator.mapping(torch.randn(count, generator.config.latent_dim, generator=draws).to(device))
+    with torch.no_grad():
+        generator.w_mean.lerp_(w.mean(0).float(), 0.01)
+    return recent.distance(w.float(), draws)
+
+
+def judge_loss(
+    discriminator: Discriminator, real: torch.Tensor, fake: torch.Tensor, gamma: float | None
+) -> dict[str, torch.Tensor]:
+    """Discriminator losses on true frames against made pictures; with `gamma`, R1 on half of the true frames."""
+    logits = discriminator(torch.cat([real, fake])).float()
+    real_logits, fake_logits = logits.split([len(real), len(fake)])
+    losses = {"judge": judge(real_logits, fake_logits)}
+    if gamma is not None:
+        with torch.autocast(real.device.type, enabled=False):
+            losses["r1"] = r1_penalty(discriminator, real[: len(real) // 2]).mean() * gamma / 2
+    return losses
+
+
+def total_loss(parts: list[dict[str, torch.Tensor]], weights: dict[str, float]) -> torch.Tensor:
+    """Weighted sum of all named losses."""
+    terms = [weights[name] * value for part in parts for name, value in part.items()]
+    return torch.stack(terms).sum()

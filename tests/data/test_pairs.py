@@ -70,6 +70,9 @@ def test_tilting_turns_picture_and_roll_clockwise():
     moved = float((columns * torch.arange(8)).sum() / columns.sum()) - 3.5
     assert moved * roll > 0, "positive roll moves the crown to the right"
     assert float(tilted.q_target[0, 0]) == pytest.approx(float(batch.q_target[0, 0]), abs=1e-4)
+    straight = pairs.tilt(batch, 0.4, torch.Generator().manual_seed(3), straight=1)
+    torch.testing.assert_close(straight.target, batch.target, atol=1e-5, rtol=0)
+    torch.testing.assert_close(straight.q_target, batch.q_target)
 
 
 def test_a_mirror_turns_pictures_and_coordinates():

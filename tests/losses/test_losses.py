@@ -6,7 +6,7 @@ import golden_rule
 import pytest
 import torch
 
-from mien.losses.adversarial import fool, judge, path_length, r1_penalty
+from mien.losses.adversarial import fool, judge, path_length, prefer, r1_penalty
 from mien.losses.face import EYE_PAIRS, MOUTH_PAIRS, identity_loss, pair_loss, shape_loss
 from mien.losses.image import feature_l1, pyramid_l1, weighted_l1
 from mien.losses.latent import code_distance, offset_energy, sliced_wasserstein
@@ -17,6 +17,12 @@ def test_adversarial_at_zero_logits():
     torch.testing.assert_close(fool(zero), torch.full((4,), math.log(2)))
     assert float(judge(zero, zero)) == pytest.approx(2 * math.log(2))
     assert float(judge(torch.full((2, 1), 9.0), torch.full((2, 1), -9.0))) < 1e-3
+
+
+def test_preference_depends_on_the_difference_of_a_pair_alone():
+    better, worse = torch.tensor([[1.0], [7.0]]), torch.tensor([[3.0], [7.0]])
+    torch.testing.assert_close(prefer(better, worse), torch.tensor([math.log(1 + math.e**2), math.log(2)]))
+    torch.testing.assert_close(prefer(better + 40, worse + 40), prefer(better, worse))
 
 
 def test_r1_of_a_linear_critic_is_its_squared_weight():

@@ -131,6 +131,16 @@ def test_growth_keeps_the_picture(generator):
     torch.testing.assert_close(grown.synthesis(wp), upsample(small), rtol=1e-4, atol=1e-4)
 
 
+def test_logits_stay_exact_where_maps_are_rounded():
+    critic = Discriminator(DiscriminatorConfig(resolution=16, channel_base=128, channel_max=16))
+    critic.logit.bias.data.fill_(50.0)
+    last = critic.features(torch.randn(4, 3, 16, 16))[-1]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        rounded = critic.judge(last)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, critic.judge(last).detach())
+
+
 def test_discriminator_groups_and_growth():
     critic = Discriminator(DiscriminatorConfig(resolution=16, channel_base=128, channel_max=16))
     images = torch.randn(6, 3, 16, 16)

@@ -94,12 +94,15 @@ class FramePairs:
         maps = maps + self._bumps(self._landmarks[index], regions.shape[-1])
         return maps / maps.mean((1, 2, 3), keepdim=True)
 
-    def tilt(self, batch: PairBatch, spread: float, generator: torch.Generator) -> PairBatch:
-        """Turn every target in its plane by a normal angle of `spread` radians; pictures, weights and q follow.
+    def tilt(self, batch: PairBatch, spread: float, generator: torch.Generator, *, straight: int = 0) -> PairBatch:
+        """Turn targets in their plane by normal angles of `spread` radians; pictures, weights and q follow.
+
+        The first `straight` stay as they are.
 
         The `head` crop is centred on the head, so the turned picture is the crop of the rolled head, corners excepted.
         """
         angle = torch.randn(len(batch.target), generator=generator) * spread
+        angle[:straight] = 0
         none = torch.zeros_like(angle)
         turn = rotation_from_angles(torch.stack([none, none, angle], 1))
         params = self._params[batch.target_index]

@@ -1,4 +1,4 @@
-"""Adversarial losses of StyleGAN2 (Karras et al. 2020): non-saturating, R1, path length."""
+"""Adversarial losses: non-saturating, R1 and path length (Karras et al. 2020), and relativistic pairing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ def judge(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 
+def prefer(better_logits: torch.Tensor, worse_logits: torch.Tensor) -> torch.Tensor:
+    """Relativistic pairing −log σ(D(a) − D(b)), per pair (Jolicoeur-Martineau 2018). Logits (B, 1) → (B,).
+
+    The discriminator prefers real pictures, the generator made ones. Where both show the same thing, their content
+    cancels out and the difference in quality is what is left.
+    """
+    return F.softplus(worse_logits - better_logits).flatten()
+
+
 def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:
-    """|∇_x D(x)|² on real pictures, per sample (Mescheder et al. 2018). Multiply by γ/2."""
+    """|∇_x D(x)|² on real pictures, per sample (Mescheder et al. 2018); R2 on made ones. Multiply by γ/2."""
     real = real.detach().requires_grad_(True)
     logits = discriminator(real)
     (gradient,) = torch.autograd.grad(logits.float().sum(), real, create_graph=True)

@@ -61,9 +61,11 @@ class Discriminator(nn.Module):
         return maps
 
     def judge(self, last: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 1) from the coarsest map."""
-        x = self.final_conv(minibatch_std(last, self.config.group_size))
-        return self.logit(self.hidden(x.flatten(1)))
+        """Logits (B, 1) from the coarsest map, in full precision: pairs are compared by small differences of large ones."""
+        with torch.autocast(last.device.type, enabled=False):
+            last = last if last.dtype == torch.float64 else last.float()
+            x = self.final_conv(minibatch_std(last, self.config.group_size))
+            return self.logit(self.hidden(x.flatten(1)))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.judge(self.features(image)[-1])

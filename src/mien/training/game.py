@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mien.losses.adversarial import judge, r1_penalty
+from mien.losses.adversarial import prefer, r1_penalty
 from mien.losses.latent import sliced_wasserstein
 from mien.stylegan2 import Discriminator, Generator
 
@@ -42,13 +42,16 @@ def prior_loss(generator: Generator, recent: RecentCodes, draws: torch.Generator
 def judge_loss(
     discriminator: Discriminator, real: torch.Tensor, fake: torch.Tensor, gamma: float | None
 ) -> dict[str, torch.Tensor]:
-    """Discriminator losses on true frames against made pictures; with `gamma`, R1 on half of the true frames."""
+    """Discriminator losses on true frames (B, 3, S, S) against made pictures, pair by pair.
+
+    With `gamma`, R1 and R2 on every second pair; relativistic pairing needs both to converge (Huang et al. 2024).
+    """
     logits = discriminator(torch.cat([real, fake])).float()
-    real_logits, fake_logits = logits.split([len(real), len(fake)])
-    losses = {"judge": judge(real_logits, fake_logits)}
+    losses = {"judge": prefer(*logits.split(len(real))).mean()}
     if gamma is not None:
         with torch.autocast(real.device.type, enabled=False):
-            losses["r1"] = r1_penalty(discriminator, real[: len(real) // 2]).mean() * gamma / 2
+            for name, pictures in (("r1", real), ("r2", fake)):
+                losses[name] = r1_penalty(discriminator, pictures[::2]).mean() * gamma / 2
     return losses
 
 

@@ -15,12 +15,11 @@ from mien.data.pairs import PairBatch
 from mien.face3d import FaceParams, MotionSpace
 from mien.face3d.motion import Q_LIMIT
 from mien.inversion import Encoder
-from mien.losses.adversarial import fool
 from mien.losses.image import pyramid_l1, weighted_l1
 from mien.losses.latent import centre_distance, row_spread
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.judges import Judges
+from mien.training.judges import Judges, sharpness_loss
 from mien.training.photographs import Photographs
 from mien.training.schemes import Pairs, wanted_motion
 
@@ -180,7 +179,9 @@ class Jury:
         losses |= {f"cycle_{name}": value for name, value in self._redrawn(answers.cycled, questions).items()}
         if self.discriminator is not None:
             drawn = torch.cat([answers.inversion, answers.moved])
-            losses["sharp"] = fool(self.discriminator(drawn).float()).mean()
+            crossing = questions.images[len(questions.answer) :]  # no true answer: compared with the source
+            true = torch.cat([questions.images, questions.answer, crossing])
+            losses["sharp"] = sharpness_loss(self.discriminator, drawn, true)
         return losses
 
     def _redrawn(self, result: torch.Tensor, questions: Questions) -> dict[str, torch.Tensor]:

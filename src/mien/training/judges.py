@@ -9,9 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from mien.face3d import FaceParams, PosedHead, ShapeModel, load_ict
+from mien.losses.adversarial import prefer
 from mien.losses.face import geometry_losses, identity_loss
 from mien.losses.image import feature_l1
 from mien.perception import IdentityNet
+from mien.stylegan2 import Discriminator
 from mien.tracking.regressor import FaceRegressor
 from mien.training.parts import load_identity, load_regressor
 
@@ -38,6 +40,13 @@ def reading_loss(net3d: FaceRegressor, result: torch.Tensor, truth: torch.Tensor
         "angles": (seen.angles - wanted.angles).abs().mean(),
         "expression": (seen.expression - wanted.expression).abs().mean(),
     }
+
+
+def sharpness_loss(discriminator: Discriminator, made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a frozen discriminator that should prefer made pictures to true ones (B, 3, S, S), pair by pair."""
+    with torch.no_grad():
+        wanted = discriminator(true).float()
+    return prefer(discriminator(made).float(), wanted).mean()
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ import torch
 from mien.data.pairs import PairBatch
 from mien.face3d import MotionSpace
 from mien.inversion import Encoder, FeatureRefiner, FeatureShift
-from mien.losses.adversarial import fool
 from mien.losses.image import pyramid_l1
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.judges import Judges
+from mien.training.judges import Judges, sharpness_loss
 from mien.training.photographs import Photographs
 from mien.training.schemes import Pairs
 
@@ -150,7 +149,7 @@ class RefinementJury:
         losses |= {f"moved_{name}": value for name, value in moved.items()}
         if self.discriminator is not None:
             drawn = torch.cat([refined.inversion, refined.moved])
-            losses["sharp"] = fool(self.discriminator(drawn).float()).mean()
+            losses["sharp"] = sharpness_loss(self.discriminator, drawn, torch.cat([lessons.images, lessons.targets]))
         return losses
 
     def _redrawn(self, result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> dict[str, torch.Tensor]:

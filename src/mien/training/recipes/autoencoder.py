@@ -20,7 +20,7 @@ from mien.data.pairs import FramePairs, PairBatch
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
 from mien.inversion import Encoder, EncoderConfig, grow_encoder, refine_encoder
-from mien.losses.adversarial import fool
+from mien.losses.adversarial import prefer
 from mien.losses.image import feature_l1, pyramid_l1
 from mien.losses.latent import offset_energy
 from mien.methods import DirectionConfig, DirectionMatrix
@@ -66,15 +66,17 @@ class AutoencoderConfig:
         adversarial_from: first step with a discriminator; before it only reconstruction.
         warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
         weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression.
-        game_share: share of the batch that plays the adversarial game; all of it is redrawn and compared.
+        game_share: share of the batch that plays the adversarial game, where redrawn frames stand against the true ones
+            and samples against others; all of the batch is redrawn and compared.
         read_share: share of the batch that Net3D reads.
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
-        tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll.
+        tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll; those
+            that the discriminator sees stay straight, since resampled pictures are softer.
         mirror: share of the pairs that are shown in a mirror: twice as many people.
         settle: share of the steps, at the end, over which the learning rate falls to a tenth.
         recent: number of codes of renders that the mapping network is compared with.
-        r1: γ of the R1 penalty, applied every `r1_every` steps on half a batch.
+        r1: γ of the R1 and R2 penalties, applied every `r1_every` steps on half of the players.
     """
 
     data: Path
@@ -252,10 +254,11 @@ def build(config: AutoencoderConfig) -> Networks:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures of one step, and the mean rows of their codes, which have no gradients."""
+    """Pictures of one step, the mean rows of their codes, and logits of the true frames that play; no gradients."""
 
     images: torch.Tensor
     codes: torch.Tensor
+    real_logits: torch.Tensor | None
 
 
 def rebuild_loss(
@@ -263,21 +266,23 @@ def rebuild_loss(
 ) -> tuple[dict[str, torch.Tensor], Drawn]:
     """Mean losses of the redrawn pictures, and the pictures; the first `num_players` face the discriminator."""
     image, codes, offsets = nets.redraw(batch, collapsed)
+    real_logits = None
     image = image.float()
     losses = {"pixel": pyramid_l1(image, batch.target, batch.weight).mean(), "offsets": offset_energy(offsets).mean()}
     if num_players:
         with torch.no_grad():
             truth = nets.discriminator.features(batch.target[:num_players])
+            real_logits = nets.discriminator.judge(truth[-1]).float()
         maps = nets.discriminator.features(image[:num_players])
         losses["feature"] = feature_l1(maps[:-1], truth[:-1]).mean()
-        losses["fool"] = fool(nets.discriminator.judge(maps[-1]).float()).mean()
-    return losses, Drawn(image, codes.detach().float().mean(1))
+        losses["fool"] = prefer(nets.discriminator.judge(maps[-1]).float(), real_logits).mean()
+    return losses, Drawn(image, codes.detach().float().mean(1), real_logits)
 
 
-def sample_loss(nets: Networks, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss of samples, which should pass the discriminator, and the samples."""
+def sample_loss(nets: Networks, z: torch.Tensor, real_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss of samples, which should be preferred to as many true frames, and the samples."""
     image = nets.generator.synthesis(nets.generator.broadcast(nets.generator.mapping(z)), noise="none")
-    return fool(nets.discriminator(image).float()).mean(), image.float().detach()
+    return prefer(nets.discriminator(image).float(), real_logits).mean(), image.float().detach()
 
 
 def rate(step: int, config: AutoencoderConfig, steps: int) -> float:
@@ -319,10 +324,10 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             group["lr"] = rate(step, config, run_config.steps)
         generator = run.generator()
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
-        batch = pairs.tilt(batch, config.tilt, generator) if config.tilt else batch
-        batch = pairs.mirror(batch, torch.rand(len(batch.source), generator=generator) < config.mirror).to(device)
         count = len(batch.source)
-        players = max(2, round(config.game_share * count)) if step >= config.adversarial_from else 0
+        players = 2 * max(1, round(config.game_share * count / 2)) if step >= config.adversarial_from else 0
+        batch = pairs.tilt(batch, config.tilt, generator, straight=players) if config.tilt else batch
+        batch = pairs.mirror(batch, torch.rand(count, generator=generator) < config.mirror).to(device)
         collapsed = (torch.rand(count, generator=generator) < config.collapse_share).to(device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):
@@ -332,9 +337,9 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             if net3d is not None and readers:
                 losses |= reading_loss(net3d, redrawn.images[:readers], batch.target[:readers])
             parts = [losses]
-            if players:
+            if redrawn.real_logits is not None:
                 z = torch.randn(players // 2, config.dim, generator=generator).to(device)
-                loss, samples = sample_loss(nets, z)
+                loss, samples = sample_loss(nets, z, redrawn.real_logits[players // 2 :])
                 parts.append({"fool": loss})
         if step >= config.warm_up:
             run.descend(maker, total_loss(parts, config.weights))
@@ -346,7 +351,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             fakes = torch.cat([redrawn.images[: players // 2].detach(), samples])
             with run.fabric.autocast():
                 losses = judge_loss(nets.discriminator, batch.target[:players], fakes, gamma)
-            run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0}))
+            run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0, "r2": 1.0}))
             run.record(**losses, sample=parts[1]["fool"])
         average.update(nets, config.batch, (step + 1) * config.batch)
         if run.every(run_config.sample_every):

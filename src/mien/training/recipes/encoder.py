@@ -21,7 +21,7 @@ from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, Generator
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
-from mien.training.judges import Judges, load_judges
+from mien.training.judges import Judges, load_judges, sharpness_loss
 from mien.training.parts import describe, load_directions, load_discriminator, load_encoder, load_generator
 from mien.training.photographs import Photographs
 
@@ -150,7 +150,7 @@ def inversion_losses(
         "fool": fool(critic(wp.float().flatten(0, 1))).mean(),
     }
     if frozen.discriminator is not None:
-        losses["sharp"] = fool(frozen.discriminator(result).float()).mean()
+        losses["sharp"] = sharpness_loss(frozen.discriminator, result, batch.images)
     return losses, wp.detach().float()
 
 

@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
         return maps
 
     def judge(self, last: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 1) from the coarsest map, in full precision: a pair is compared by small differences of large ones."""
+        """Logits (B, 1) from the coarsest map, in full precision: what matters is small differences of large logits."""
         with torch.autocast(last.device.type, enabled=False):
             last = last if last.dtype == torch.float64 else last.float()
             x = self.final_conv(minibatch_std(last, self.config.group_size))

@@ -6,6 +6,7 @@ import torch
 
 from mien.benchmark import Driver, Editor
 from mien.errors import InputError
+from mien.inversion import TuningConfig
 from mien.methods import MaskNetworks, StyleMaskConfig
 from mien.pipelines import Reenactor
 from mien.pipelines.contestant import BundleDriver
@@ -23,6 +24,17 @@ def test_a_bundle_drives_like_the_public_object(fakes):
     assert results[1] is None
     for picture, target in zip([results[0], *results[2:]], drivers, strict=True):
         assert np.array_equal(picture, model.drive(identity, target))
+
+
+def test_a_generator_may_be_tuned_to_each_source(fakes):
+    model, config = fakes.random_model(), TuningConfig(steps=3, from_resolution=4)
+    source, target = fakes.paint((20, 40)), fakes.paint((30, 36), smile=0.9)
+    driver = BundleDriver(model, method="directions", tuning=config)
+    (result,) = driver.reenact(source, [target])
+    identity = model.identify(source)
+    assert np.array_equal(result, model.tune(identity, config).drive(identity, target, method="directions"))
+    assert not np.array_equal(result, model.drive(identity, target, method="directions"))
+    assert not np.array_equal(driver.edit(source, "yaw", [0.0])[0], BundleDriver(model).edit(source, "yaw", [0.0])[0])
 
 
 def test_a_source_without_a_face_has_no_results(fakes):

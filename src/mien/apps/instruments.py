@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 JudgeName = Literal["embedded", "mediapipe"]
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")]
-_METHOD = re.compile(r"(?P<method>directions|one-shot|stylemask)(?:/(?P<layers>[1-9][0-9]*))?")
+_METHOD = re.compile(r"(?P<method>directions|one-shot|stylemask|tuned)(?:/(?P<number>[1-9][0-9]*))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ def _identities(options: InstrumentOptions, absent: list[str]) -> dict[str, Any]
 
 def build_drivers(bundle: str, others: Sequence[str], device: str) -> list[Driver]:
     """The bundle that is measured, and others: sefa, regression, a method of that bundle (stylemask, stylemask/6 with
-    six layers), a bundle, BUNDLE@METHOD, NAME=BUNDLE or MODULE:FACTORY.
+    six layers, tuned, tuned/50 with fifty steps), a bundle, BUNDLE@METHOD, NAME=BUNDLE or MODULE:FACTORY.
 
     Raises:
         InputError: a module that cannot be imported, something that is no driver, or two drivers of one name.
@@ -169,6 +169,7 @@ def _driver(words: str, device: str, bundle: str) -> Driver:
     if colon and not equals and not Path(words).exists():
         return _foreign_driver(module, attribute)
 
+    from mien.inversion import TuningConfig
     from mien.pipelines import load
     from mien.pipelines.baselines import baseline_model
     from mien.pipelines.contestant import BundleDriver
@@ -176,22 +177,24 @@ def _driver(words: str, device: str, bundle: str) -> Driver:
     if words == "sefa" or words == "regression":
         model = load(_split(bundle)[0], device)
         return BundleDriver(baseline_model(model, words), words, identifier=model)
-    folder, method, layers = _split(place)
-    model = load(folder, device)
-    if layers:
-        model = model.with_mask_layers(layers)
-    return BundleDriver(model, name or Path(folder).name + place[len(folder) :], method)
+    folder, method, number = _split(place)
+    model, name = load(folder, device), name or Path(folder).name + place[len(folder) :]
+    if method == "tuned":
+        return BundleDriver(model, name, "directions", tuning=TuningConfig(steps=number) if number else TuningConfig())
+    if number:
+        model = model.with_mask_layers(number)
+    return BundleDriver(model, name, method)
 
 
-def _split(words: str) -> tuple[str, Method | None, int]:
-    """BUNDLE@METHOD/LAYERS in parts; without them no method, and 0 for all layers."""
+def _split(words: str) -> tuple[str, Method | Literal["tuned"] | None, int]:
+    """BUNDLE@METHOD/NUMBER in parts; without them no method, and 0: all layers of StyleMask, all steps of tuning."""
     folder, _, method = words.rpartition("@")
     found = _METHOD.fullmatch(method)
     if not folder or found is None or Path(words).exists():
         return words, None, 0
-    if found["layers"] and found["method"] != "stylemask":
-        raise InputError(f"{words}: only stylemask has a number of layers")
-    return folder, cast("Method", found["method"]), int(found["layers"] or 0)
+    if found["number"] and found["method"] not in ("stylemask", "tuned"):
+        raise InputError(f"{words}: only stylemask has a number of layers, and tuned one of steps")
+    return folder, cast("Method", found["method"]), int(found["number"] or 0)
 
 
 def _foreign_driver(module: str, attribute: str) -> Driver:

@@ -11,8 +11,9 @@ import torch
 from mien.benchmark.protocol import Framing
 from mien.errors import InputError, NoFaceError
 from mien.face3d.params import FaceParams
+from mien.inversion import TuningConfig
 from mien.pipelines.moving import Method, choose_method
-from mien.pipelines.reenactor import Reenactor
+from mien.pipelines.reenactor import Identity, Reenactor
 
 
 class BundleDriver:
@@ -24,6 +25,7 @@ class BundleDriver:
         method: as in `Reenactor.drive`.
         batch: pictures that are synthesised together.
         identifier: what identifies sources; None is the model itself. Baselines share the codes of another model.
+        tuning: tune the generator to each source first, as said here; None leaves it alone.
     """
 
     def __init__(
@@ -33,12 +35,13 @@ class BundleDriver:
         method: Method | None = None,
         batch: int = 8,
         identifier: Reenactor | None = None,
+        tuning: TuningConfig | None = None,
     ) -> None:
         self.model, self._identifier = model, model if identifier is None else identifier
         self.name = model.bundle.name if name is None else name
         self.framing: Framing = cast(Framing, model.bundle.crop)
         self._method: Method = choose_method(model.bundle, method)
-        self._batch = batch
+        self._batch, self._tuning = batch, tuning
 
     def reenact(self, source: np.ndarray, drivers: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         """See `mien.benchmark.protocol.Driver.reenact`; None where source or driver shows no face."""
@@ -46,6 +49,7 @@ class BundleDriver:
             identity = self._identifier.identify(source, face="largest")
         except NoFaceError:
             return [None for _ in drivers]
+        model = self._for_source(identity)
         results: list[np.ndarray | None] = [None] * len(drivers)
         faces = [self._measured(picture) for picture in drivers]
         found = [i for i, face in enumerate(faces) if face is not None]
@@ -53,12 +57,15 @@ class BundleDriver:
             part = found[start : start + self._batch]
             params = FaceParams.cat([face for i in part if (face := faces[i]) is not None])
             if self._method == "stylemask":
-                pictures = self.model.swap(identity, [drivers[i] for i in part], params)
+                pictures = model.swap(identity, [drivers[i] for i in part], params)
             else:
-                pictures = self.model.render(identity, self.model.change(identity, params), self._method)
+                pictures = model.render(identity, model.change(identity, params), self._method)
             for i, picture in zip(part, pictures, strict=True):
                 results[i] = picture
         return results
+
+    def _for_source(self, identity: Identity) -> Reenactor:
+        return self.model if self._tuning is None else self.model.tune(identity, self._tuning)
 
     def _measured(self, picture: np.ndarray) -> FaceParams | None:
         try:
@@ -84,9 +91,8 @@ class BundleDriver:
             identity = self._identifier.identify(source, face="largest")
         except NoFaceError:
             return None
-        changes = torch.cat([self.model.edit_change(identity, {coordinate: value}) for value in values])
+        model = self._for_source(identity)
+        changes = torch.cat([model.edit_change(identity, {coordinate: value}) for value in values])
         return [
-            picture
-            for part in changes.split(self._batch)
-            for picture in self.model.render(identity, part, self._method)
+            picture for part in changes.split(self._batch) for picture in model.render(identity, part, self._method)
         ]

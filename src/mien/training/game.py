@@ -40,17 +40,18 @@ def prior_loss(generator: Generator, recent: RecentCodes, draws: torch.Generator
 
 
 def judge_loss(
-    discriminator: Discriminator, real: torch.Tensor, fake: torch.Tensor, gamma: float | None
+    discriminator: Discriminator, real: torch.Tensor, redrawn: torch.Tensor, samples: torch.Tensor, gamma: float | None
 ) -> dict[str, torch.Tensor]:
-    """Discriminator losses on true frames (B, 3, S, S) against made pictures, pair by pair.
+    """Discriminator losses: true frames (B, 3, S, S) against their redrawn selves, and against samples of others.
 
-    With `gamma`, R1 and R2 on every second pair; relativistic pairing needs both to converge (Huang et al. 2024).
+    Each kind is judged in a batch of its own, as it is when the generator learns. With `gamma`, R1 and R2 on every
+    second pair; relativistic pairing needs both to converge (Huang et al. 2024).
     """
-    logits = discriminator(torch.cat([real, fake])).float()
-    losses = {"judge": prefer(*logits.split(len(real))).mean()}
+    true, made, sampled = (discriminator(pictures).float() for pictures in (real, redrawn, samples))
+    losses = {"judge": prefer(true, made).mean(), "judge_samples": prefer(true[: len(samples)], sampled).mean()}
     if gamma is not None:
         with torch.autocast(real.device.type, enabled=False):
-            for name, pictures in (("r1", real), ("r2", fake)):
+            for name, pictures in (("r1", real), ("r2", redrawn)):
                 losses[name] = r1_penalty(discriminator, pictures[::2]).mean() * gamma / 2
     return losses
 

@@ -66,8 +66,10 @@ class AutoencoderConfig:
         adversarial_from: first step with a discriminator; before it only reconstruction.
         warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
         weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression.
-        game_share: share of the batch that plays the adversarial game, where redrawn frames stand against the true ones
-            and samples against others; all of the batch is redrawn and compared.
+        game_share: share of the batch that plays the adversarial game, redrawn frames against the true ones
+            and half as many samples against others; all of the batch is redrawn and compared.
+        sample_weight: what a sample counts in the game, of a redrawn frame. It stands against the frame of somebody
+            else, which tells the discriminator less: at 1 it learned nothing (docs/log.md).
         read_share: share of the batch that Net3D reads.
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
@@ -104,6 +106,7 @@ class AutoencoderConfig:
         }
     )
     game_share: float = 0.25
+    sample_weight: float = 0.1
     read_share: float = 0.5
     collapse_share: float = 0.25
     mapping_lr: float = 0.5
@@ -339,20 +342,22 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             parts = [losses]
             if redrawn.real_logits is not None:
                 z = torch.randn(players // 2, config.dim, generator=generator).to(device)
-                loss, samples = sample_loss(nets, z, redrawn.real_logits[players // 2 :])
-                parts.append({"fool": loss})
+                loss, samples = sample_loss(nets, z, redrawn.real_logits[: players // 2])
+                parts.append({"samples": loss})
         if step >= config.warm_up:
-            run.descend(maker, total_loss(parts, config.weights))
+            counts = config.weights | {"samples": config.sample_weight * config.weights["fool"]}
+            run.descend(maker, total_loss(parts, counts))
         recent.push(run.gather(redrawn.codes))
         run.record(**losses)
         if players:
             nets.discriminator.requires_grad_(True)
             gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
-            fakes = torch.cat([redrawn.images[: players // 2].detach(), samples])
+            pictures = batch.target[:players], redrawn.images[:players].detach(), samples
             with run.fabric.autocast():
-                losses = judge_loss(nets.discriminator, batch.target[:players], fakes, gamma)
-            run.descend(critic, total_loss([losses], {"judge": 1.0, "r1": 1.0, "r2": 1.0}))
-            run.record(**losses, sample=parts[1]["fool"])
+                losses = judge_loss(nets.discriminator, *pictures, gamma)
+            counts = {"judge": 1.0, "judge_samples": config.sample_weight, "r1": 1.0, "r2": 1.0}
+            run.descend(critic, total_loss([losses], counts))
+            run.record(**losses, samples=parts[1]["samples"])
         average.update(nets, config.batch, (step + 1) * config.batch)
         if run.every(run_config.sample_every):
             show(run, average.model, pairs)

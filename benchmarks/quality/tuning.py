@@ -3,9 +3,10 @@
 Held-out photographs are inverted, then the generator is tuned to each for 200 steps (METHODS section 2). Compared are
 the redrawn photograph before and after, and the same person turned and smiling, where tuning must not have forgotten
 how to move: identity by the independent network of the data pack, the angles that arrive by MediaPipe. Beside them
-stands feature refinement, where the bundle has it: what it brings without any tuning.
+stand feature refinement, where the bundle has it, and other bundles: what they bring without any tuning, and what a
+person and a frame cost.
 
-    python benchmarks/quality/tuning.py --bundle avatar
+    python benchmarks/quality/tuning.py --bundle avatar --others runs/joint-bundle
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from rich.table import Table
 
 from mien.inversion import TuningConfig
 from mien.metrics.identity import cosine
+from mien.pipelines.identity import Identity
 from mien.pipelines.moving import Method
 from mien.pipelines.reenactor import Reenactor, load
 from mien.stylegan2 import Generator
@@ -42,7 +44,7 @@ from mien.tracking.mediapipe import MediaPipeTracker
 
 MOVED = {"yaw": 15.0, "mouth_smile": 0.8}
 """Degrees and weight: what the second picture of every person shows."""
-PLAIN, TUNED, REFINED = "directions", "directions, tuned", "one-shot"
+TUNED, TIMED_FRAMES = "tuned", 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,8 @@ class Settings:
     """What to measure.
 
     Attributes:
-        bundle: name or folder of the bundle.
+        bundle: name or folder of the bundle whose generator is tuned.
+        others: bundles that are measured beside it, untuned.
         data: the data pack; default MIEN_DATA or ../shared/data.
         count: held-out portraits that the generator is tuned to.
         steps: of tuning.
@@ -58,6 +61,7 @@ class Settings:
     """
 
     bundle: str = "avatar"
+    others: tuple[str, ...] = ()
     data: Path | None = None
     count: int = 12
     steps: int = 200
@@ -72,32 +76,68 @@ def digest(generator: Generator) -> str:
     return total.hexdigest()
 
 
+@dataclass(frozen=True)
+class Way:
+    """One way to draw a person: with a bundle, by a method, tuned or not."""
+
+    model: Reenactor
+    method: Method
+    tuning: TuningConfig | None = None
+
+    def prepare(self, photograph: np.ndarray) -> tuple[Reenactor, Identity]:
+        """What a new person costs."""
+        identity = self.model.identify(photograph)
+        return self.model if self.tuning is None else self.model.tune(identity, self.tuning), identity
+
+
+def ways_of(settings: Settings) -> dict[str, Way]:
+    """All ways by name; the bundle's own come first and carry no bundle's name."""
+    ways: dict[str, Way] = {}
+    for folder in (settings.bundle, *settings.others):
+        model, prefix = load(folder), "" if folder == settings.bundle else f"{Path(folder).name}, "
+        plain_model = Reenactor(replace(model.bundle, feature=None), model.device, model.tracker)
+        ways[f"{prefix}directions"] = Way(plain_model, "directions")
+        if folder == settings.bundle:
+            ways[f"directions, {TUNED}"] = Way(plain_model, "directions", TuningConfig(steps=settings.steps))
+        if model.bundle.feature is not None:
+            ways[f"{prefix}one-shot"] = Way(model, "one-shot")
+    return ways
+
+
+def frame_milliseconds(drawer: Reenactor, identity: Identity, method: Method) -> float:
+    """Of drawing one frame, in batches of eight, after one batch that does not count."""
+    changes = torch.cat([drawer.edit_change(identity, MOVED)] * TIMED_FRAMES)
+    drawer.render(identity, changes[:8], method)
+    started = time.perf_counter()
+    for part in changes.split(8):
+        drawer.render(identity, part, method)
+    return (time.perf_counter() - started) / TIMED_FRAMES * 1e3
+
+
 def main(settings: Settings) -> None:
     """Tunes to each portrait and compares."""
-    data, model = data_folder(settings.data), load(settings.bundle)
+    data, ways = data_folder(settings.data), ways_of(settings)
     faces = load_photographs("held_out", data)
     photographs = [faces.pictures[owner] for owner in faces.owner[: settings.count]]
-    shared = digest(model.bundle.generator)
-    unrefined = Reenactor(replace(model.bundle, feature=None), model.device, model.tracker)
+    shared = ways["directions"].model.bundle.generator
+    before = digest(shared)
     crops: list[np.ndarray] = []
-    states = (PLAIN, TUNED) if model.bundle.feature is None else (PLAIN, TUNED, REFINED)
-    drawn: dict[str, list[np.ndarray]] = {f"{what} {state}": [] for what in ("still", "moved") for state in states}
-    seconds: dict[str, list[float]] = {state: [] for state in states}
+    drawn: dict[str, list[np.ndarray]] = {f"{what} {name}": [] for what in ("still", "moved") for name in ways}
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for photograph in track(photographs, "tuning", console=CONSOLE):
-        for state in states:
-            drawer, started = unrefined if state == PLAIN else model, time.perf_counter()
-            identity = drawer.identify(photograph)
-            if state == TUNED:
-                drawer = drawer.tune(identity, TuningConfig(steps=settings.steps))
-            seconds[state].append(time.perf_counter() - started)
-            method: Method = "one-shot" if state == REFINED else "directions"
-            drawn[f"still {state}"].append(drawer.edit(identity, method))
-            drawn[f"moved {state}"].append(drawer.edit(identity, method, **MOVED))
-        crops.append(identity.image)
-    results = {state: compared(data, crops, drawn, state) for state in states}
-    for state in states:
-        results[state]["seconds"] = plain(torch.tensor(seconds[state]).mean())
-    results["shared"] = {"generator unchanged": float(digest(model.bundle.generator) == shared)}
+        for name, way in ways.items():
+            started = time.perf_counter()
+            drawer, identity = way.prepare(photograph)
+            seconds = time.perf_counter() - started
+            costs[name].append((seconds, frame_milliseconds(drawer, identity, way.method)))
+            drawn[f"still {name}"].append(drawer.edit(identity, way.method))
+            drawn[f"moved {name}"].append(drawer.edit(identity, way.method, **MOVED))
+        crops.append(ways["directions"].model.identify(photograph).image)
+    results = {name: compared(data, crops, drawn, name) for name in ways}
+    for name in ways:
+        for key, cost in zip(("seconds", "ms per frame"), torch.tensor(costs[name]).median(0).values, strict=True):
+            results[name][key] = plain(cost)
+    results["shared"] = {"generator unchanged": float(digest(shared) == before)}
     report(settings.name, settings, results, table_of(results))
 
 
@@ -128,14 +168,24 @@ def table_of(results: dict[str, dict[str, float | None]]) -> Table:
     kept = "unchanged" if results["shared"]["generator unchanged"] else "CHANGED"
     table = Table(
         title="Tuning the generator to held-out portraits",
-        caption=f"Absolute error in levels of 255; cosine of the independent network with the photograph. "
-        f"Seconds: finding, framing and inverting included. The shared generator is {kept} (SHA-256 of its weights).",
+        caption="Absolute error in levels of 255; cosine of the independent network with the photograph. "
+        "Seconds for a new person: finding, framing and inverting included; medians. "
+        f"The shared generator is {kept} (SHA-256 of its weights).",
     )
-    columns = ("found", "absolute error", "cosine", "cosine moved", "yaw error", "smile error", "seconds")
+    columns = (
+        "found",
+        "absolute error",
+        "cosine",
+        "cosine moved",
+        "yaw error",
+        "smile error",
+        "seconds",
+        "ms per frame",
+    )
     for column in ("way", *columns):
         table.add_column(column)
     for state in [name for name in results if name != "shared"]:
-        table.add_row(state, *(shown(results[state][c], 2) for c in columns))
+        table.add_row(state, *(shown(results[state][c], 1 if c == "ms per frame" else 2) for c in columns))
     return table
 
 

@@ -47,6 +47,7 @@ def test_image_losses_are_per_sample_and_zero_at_equality():
     weight = torch.ones(2, 1, 8, 8)
     assert weighted_l1(a, b).tolist() == pytest.approx([0, 0.5])
     assert pyramid_l1(a, b, weight).tolist() == pytest.approx([0, 1.5])
+    assert pyramid_l1(a, b, weight, finest=0.2).tolist() == pytest.approx([0, 1.1])
     weight[:, :, :, 4:] = 0
     b[1, ..., :4] = 0
     assert weighted_l1(a, b, weight).tolist() == [0, 0]

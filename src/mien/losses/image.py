@@ -14,14 +14,18 @@ def weighted_l1(result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor 
     return (distance if weight is None else distance * weight).mean((1, 2, 3))
 
 
-def pyramid_l1(result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, levels: int = 3) -> torch.Tensor:
-    """Sum of weighted L1 over a mean pyramid, plus L1 of the finest finite differences (edges)."""
+def pyramid_l1(
+    result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, levels: int = 3, finest: float = 1.0
+) -> torch.Tensor:
+    """Sum of weighted L1 over a mean pyramid, plus L1 of the finest finite differences (edges).
+
+    The finest level and the edges count `finest` times: where they cannot be foretold, they ask for blur.
+    """
     along_x = weighted_l1(result.diff(dim=3), truth.diff(dim=3), weight[..., 1:])
     along_y = weighted_l1(result.diff(dim=2), truth.diff(dim=2), weight[..., 1:, :])
-    total = along_x + along_y
-    for level in range(levels):
-        if level:
-            result, truth, weight = (F.avg_pool2d(x, 2) for x in (result, truth, weight))
+    total = finest * (along_x + along_y + weighted_l1(result, truth, weight))
+    for _ in range(1, levels):
+        result, truth, weight = (F.avg_pool2d(x, 2) for x in (result, truth, weight))
         total = total + weighted_l1(result, truth, weight)
     return total
 

@@ -66,6 +66,7 @@ class AutoencoderConfig:
         adversarial_from: first step with a discriminator; before it only reconstruction.
         warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
         weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression.
+        finest: what the finest level and the edges count in the pixel loss (`pyramid_l1`).
         game_share: share of the batch that plays the adversarial game, redrawn frames against the true ones
             and half as many samples against others; all of the batch is redrawn and compared.
         sample_weight: what a sample counts in the game, of a redrawn frame. It stands against the frame of somebody
@@ -105,6 +106,7 @@ class AutoencoderConfig:
             "expression": 10.0,
         }
     )
+    finest: float = 1.0
     game_share: float = 0.25
     sample_weight: float = 0.1
     read_share: float = 0.5
@@ -265,13 +267,14 @@ class Drawn:
 
 
 def rebuild_loss(
-    nets: Networks, batch: PairBatch, collapsed: torch.Tensor, num_players: int
+    nets: Networks, batch: PairBatch, collapsed: torch.Tensor, num_players: int, finest: float = 1.0
 ) -> tuple[dict[str, torch.Tensor], Drawn]:
     """Mean losses of the redrawn pictures, and the pictures; the first `num_players` face the discriminator."""
     image, codes, offsets = nets.redraw(batch, collapsed)
     real_logits = None
     image = image.float()
-    losses = {"pixel": pyramid_l1(image, batch.target, batch.weight).mean(), "offsets": offset_energy(offsets).mean()}
+    pixel = pyramid_l1(image, batch.target, batch.weight, finest=finest)
+    losses = {"pixel": pixel.mean(), "offsets": offset_energy(offsets).mean()}
     if num_players:
         with torch.no_grad():
             truth = nets.discriminator.features(batch.target[:num_players])
@@ -334,7 +337,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
         collapsed = (torch.rand(count, generator=generator) < config.collapse_share).to(device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):
-            losses, redrawn = rebuild_loss(nets, batch, collapsed, players)
+            losses, redrawn = rebuild_loss(nets, batch, collapsed, players, config.finest)
             losses["prior"] = prior_loss(nets.generator, recent, run.shared_generator())
             readers = round(config.read_share * count)
             if net3d is not None and readers:

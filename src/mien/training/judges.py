@@ -42,6 +42,15 @@ def reading_loss(net3d: FaceRegressor, result: torch.Tensor, truth: torch.Tensor
     }
 
 
+def likeness_losses(identity: IdentityNet, result: torch.Tensor, source: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Means of L_id and of the feature distance (our substitute for L_per) between pictures (B, 3, S, S)."""
+    maps, source_maps = identity.features(result), identity.features(source)
+    return {
+        "id": identity_loss(identity(result), identity(source)).mean(),
+        "perceptual": feature_l1(maps[:2], source_maps[:2]).mean(),
+    }
+
+
 def sharpness_loss(discriminator: Discriminator, made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """Mean loss of a frozen discriminator that should prefer made pictures to true ones (B, 3, S, S), pair by pair."""
     with torch.no_grad():
@@ -74,11 +83,7 @@ class Judges:
 
     def likeness(self, result: torch.Tensor, source: torch.Tensor) -> dict[str, torch.Tensor]:
         """Means of L_id and of the feature distance (our substitute for L_per) between pictures."""
-        maps, source_maps = self.identity.features(result), self.identity.features(source)
-        return {
-            "id": identity_loss(self.identity(result), self.identity(source)).mean(),
-            "perceptual": feature_l1(maps[:2], source_maps[:2]).mean(),
-        }
+        return likeness_losses(self.identity, result, source)
 
 
 def load_judges(tracker: Path, identity: Path, device: torch.device) -> Judges:

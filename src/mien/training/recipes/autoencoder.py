@@ -36,13 +36,14 @@ from mien.stylegan2 import (
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
 from mien.training.game import RecentCodes, judge_loss, prior_loss, total_loss
-from mien.training.judges import reading_loss
+from mien.training.judges import likeness_losses, reading_loss
 from mien.training.parts import (
     describe,
     is_bundle,
     load_directions,
     load_encoder,
     load_generator,
+    load_identity,
     load_regressor,
     read_networks,
 )
@@ -63,15 +64,16 @@ class AutoencoderConfig:
         batch: pairs per step.
         tracker: run or bundle whose Net3D reads redrawn and true frames alike, so that what it sees becomes equal:
             pose and expression weigh more than their pixels. None leaves that loss out.
+        identity: run of the identity net that compares redrawn and true frames; None leaves that loss out.
         adversarial_from: first step with a discriminator; before it only reconstruction.
         warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
-        weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression.
+        weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression, id, perceptual.
         finest: what the finest level and the edges count in the pixel loss (`pyramid_l1`).
         game_share: share of the batch that plays the adversarial game, redrawn frames against the true ones
             and half as many samples against others; all of the batch is redrawn and compared.
         sample_weight: what a sample counts in the game, of a redrawn frame. It stands against the frame of somebody
             else, which tells the discriminator less: at 1 it learned nothing (docs/log.md).
-        read_share: share of the batch that Net3D reads.
+        read_share: share of the batch that Net3D and the identity net read.
         collapse_share: share of the batch drawn from the mean row of its code, so that G can draw single rows too.
         mapping_lr: learning rate multiplier of the mapping network; 0.01 is usual, for millions of pictures.
         tilt: standard deviation in radians of an in-plane turn of the targets, which widens the range of roll; those
@@ -85,6 +87,7 @@ class AutoencoderConfig:
     data: Path
     start: Path | None = None
     tracker: Path | None = None
+    identity: Path | None = None
     resolution: int = 64
     channel_base: int = 2048
     channel_max: int = 256
@@ -104,6 +107,8 @@ class AutoencoderConfig:
             "prior": 10.0,
             "angles": 20.0,
             "expression": 10.0,
+            "id": 2.0,
+            "perceptual": 1.0,
         }
     )
     finest: float = 1.0
@@ -317,6 +322,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), config.resolution)
     nets = seeded(run_config.seed, lambda: build(config)).to(device, memory_format=torch.channels_last)
     net3d = load_regressor(config.tracker).to(device) if config.tracker else None
+    identity = load_identity(config.identity).to(device) if config.identity else None
     average = Ema(nets, config.ema_images)
     makers = [nets.generator, nets.encoder, nets.directions]
     maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
@@ -340,8 +346,11 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
             losses, redrawn = rebuild_loss(nets, batch, collapsed, players, config.finest)
             losses["prior"] = prior_loss(nets.generator, recent, run.shared_generator())
             readers = round(config.read_share * count)
+            seen = redrawn.images[:readers], batch.target[:readers]
             if net3d is not None and readers:
-                losses |= reading_loss(net3d, redrawn.images[:readers], batch.target[:readers])
+                losses |= reading_loss(net3d, *seen)
+            if identity is not None and readers:
+                losses |= likeness_losses(identity, *seen)
             parts = [losses]
             if redrawn.real_logits is not None:
                 z = torch.randn(players // 2, config.dim, generator=generator).to(device)

@@ -23,23 +23,23 @@ def test_a_paired_game_finds_what_differs_whatever_the_pictures_show(critic):
     optimiser = torch.optim.Adam(critic.parameters(), lr=1e-2, betas=(0.0, 0.99))
     for _ in range(150):
         content = torch.randn(8, 3, 1, 1, generator=draws).expand(-1, -1, 16, 16)
-        loss = judge_loss(critic, content + grain, content, content[:4], None)["judge"]
+        loss = judge_loss(critic, content + grain, content, None)["judge"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     content = torch.randn(8, 3, 1, 1, generator=draws).expand(-1, -1, 16, 16)
     with torch.no_grad():
-        assert float(judge_loss(critic, content + grain, content, content[:4], None)["judge"]) < 0.35
-        assert float(judge_loss(critic, content, content + grain, content[:4], None)["judge"]) > 1.0
+        assert float(judge_loss(critic, content + grain, content, None)["judge"]) < 0.35
+        assert float(judge_loss(critic, content, content + grain, None)["judge"]) > 1.0
 
 
 def test_both_penalties_are_taken_on_every_second_pair(critic):
     real, fake = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16)
     samples = torch.rand(2, 3, 16, 16)
-    losses = judge_loss(critic, real, fake, samples, 3.0)
+    losses = judge_loss(critic, real, fake, 3.0, samples)
     for name, pictures in (("r1", real), ("r2", fake)):
         torch.testing.assert_close(losses[name], 1.5 * r1_penalty(critic, pictures[[0, 2]]).mean())
-    assert set(judge_loss(critic, real, fake, samples, None)) == {"judge", "judge_samples"}
+    assert set(judge_loss(critic, real, fake, None)) == {"judge"}
     expected = prefer(critic(real)[:2], critic(samples)).mean()
     torch.testing.assert_close(losses["judge_samples"], expected)
 

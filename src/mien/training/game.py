@@ -40,15 +40,21 @@ def prior_loss(generator: Generator, recent: RecentCodes, draws: torch.Generator
 
 
 def judge_loss(
-    discriminator: Discriminator, real: torch.Tensor, redrawn: torch.Tensor, samples: torch.Tensor, gamma: float | None
+    discriminator: Discriminator,
+    real: torch.Tensor,
+    redrawn: torch.Tensor,
+    gamma: float | None,
+    samples: torch.Tensor | None = None,
 ) -> dict[str, torch.Tensor]:
     """Discriminator losses: true frames (B, 3, S, S) against their redrawn selves, and against samples of others.
 
     Each kind is judged in a batch of its own, as it is when the generator learns. With `gamma`, R1 and R2 on every
     second pair; relativistic pairing needs both to converge (Huang et al. 2024).
     """
-    true, made, sampled = (discriminator(pictures).float() for pictures in (real, redrawn, samples))
-    losses = {"judge": prefer(true, made).mean(), "judge_samples": prefer(true[: len(samples)], sampled).mean()}
+    true, made = (discriminator(pictures).float() for pictures in (real, redrawn))
+    losses = {"judge": prefer(true, made).mean()}
+    if samples is not None:
+        losses["judge_samples"] = prefer(true[: len(samples)], discriminator(samples).float()).mean()
     if gamma is not None:
         with torch.autocast(real.device.type, enabled=False):
             for name, pictures in (("r1", real), ("r2", redrawn)):

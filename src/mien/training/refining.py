@@ -50,6 +50,11 @@ class Lessons:
     q_target: torch.Tensor
     target_weight: torch.Tensor
 
+    @property
+    def true(self) -> torch.Tensor:
+        """(B + P, 3, S, S) sources, then the other frames."""
+        return torch.cat([self.images, self.targets])
+
     def part(self, share: slice) -> Lessons:
         """A share of the pairs and the same share of the single pictures."""
         num_pairs, everything = len(self.targets), torch.arange(len(self.images))
@@ -118,6 +123,11 @@ class Refined:
     inversion: torch.Tensor
     moved: torch.Tensor
 
+    @property
+    def drawn(self) -> torch.Tensor:
+        """(B + P, 3, S, S) refined pictures, which should show `Lessons.true`."""
+        return torch.cat([self.inversion, self.moved])
+
 
 def refine(inversion: Inversion, refiner: FeatureRefiner, lessons: Lessons) -> Refined:
     """Redraw all sources, and move the pairs with what the transformer makes of their Δf."""
@@ -136,21 +146,28 @@ def refine(inversion: Inversion, refiner: FeatureRefiner, lessons: Lessons) -> R
 
 @dataclass(frozen=True)
 class RefinementJury:
-    """The frozen networks that look at what came out; `discriminator` is optional."""
+    """The networks that look at what came out; `discriminator` is optional.
+
+    `finest` is what the finest level counts in the pixel loss of moved pictures (`pyramid_l1`): what they show anew
+    cannot be foretold.
+    """
 
     judges: Judges
     discriminator: Discriminator | None = None
+    finest: float = 1.0
 
     def verdict(self, lessons: Lessons, refined: Refined) -> dict[str, torch.Tensor]:
         """Means of all losses of `FEATURE_WEIGHTS`; `sharp` only with a discriminator."""
         losses = self._redrawn(refined.inversion, lessons.images, lessons.weight)
         losses["energy"] = refined.delta.float().square().mean()
-        moved = self._redrawn(refined.moved, lessons.targets, lessons.target_weight)
+        moved = self._redrawn(refined.moved, lessons.targets, lessons.target_weight, self.finest)
         losses |= {f"moved_{name}": value for name, value in moved.items()}
         if self.discriminator is not None:
-            drawn = torch.cat([refined.inversion, refined.moved])
-            losses["sharp"] = sharpness_loss(self.discriminator, drawn, torch.cat([lessons.images, lessons.targets]))
+            losses["sharp"] = sharpness_loss(self.discriminator, refined.drawn, lessons.true)
         return losses
 
-    def _redrawn(self, result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"pixel": pyramid_l1(result, truth, weight).mean()} | self.judges.likeness(result, truth)
+    def _redrawn(
+        self, result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, finest: float = 1.0
+    ) -> dict[str, torch.Tensor]:
+        pixel = pyramid_l1(result, truth, weight, finest=finest).mean()
+        return {"pixel": pixel} | self.judges.likeness(result, truth)

@@ -10,7 +10,7 @@ from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
 from mien.stylegan2 import Generator
-from mien.training.parts import load_encoder, load_feature, load_generator
+from mien.training.parts import load_discriminator, load_encoder, load_feature, load_generator
 from mien.training.recipes import feature
 from mien.training.recipes.feature import FeatureRecipe
 
@@ -30,9 +30,9 @@ def curve(run, name: str) -> list[float]:
     return [json.loads(line)[name] for line in (run.config.out / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("is_sharp", [False, True])
-def test_it_continues_exactly_and_trains_both_networks(recipe, run_config, same_weights, trained, is_sharp):
-    changes = {"discriminator": trained["generator"] if is_sharp else None}
+@pytest.mark.parametrize(("is_sharp", "critic_lr"), [(False, 1e-3), (True, 1e-3), (True, 0.0)])
+def test_it_continues_exactly_and_trains_both_networks(recipe, run_config, same_weights, trained, is_sharp, critic_lr):
+    changes = {"discriminator": trained["generator"] if is_sharp else None, "critic_lr": critic_lr, "r1_every": 2}
     frozen = [load(trained["generator"]).state_dict() for load in (load_generator, load_encoder)]
     whole = feature.train(recipe(**changes), run_config("whole", 4))
     feature.train(recipe(**changes), run_config("parts", 2))
@@ -42,7 +42,17 @@ def test_it_continues_exactly_and_trains_both_networks(recipe, run_config, same_
     for before, load in zip(frozen, (load_generator, load_encoder), strict=True):
         after = load(trained["generator"]).state_dict()
         assert all(torch.equal(before[key], after[key]) for key in before)
-    assert ("sharp" in (whole.config.out / "metrics.jsonl").read_text()) == is_sharp
+    records = (whole.config.out / "metrics.jsonl").read_text()
+    assert ("sharp" in records) == is_sharp and ("judge" in records) == (is_sharp and critic_lr > 0)
+
+
+def test_the_discriminator_goes_on_learning_alone(recipe, run_config, trained):
+    before = load_discriminator(trained["generator"])
+    run = feature.train(recipe(discriminator=trained["generator"]), run_config("game", 2))
+    parts = torch.load(run.checkpoint, weights_only=True)["parts"]
+    still = [key for key, value in before.state_dict().items() if torch.equal(value, parts["critic"][key])]
+    assert still == ["logit.bias"], "it cancels out of every pair"
+    assert sum(curve(run, "judge")) > 0 and "r1" in (run.config.out / "metrics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("layer", [8, 32])

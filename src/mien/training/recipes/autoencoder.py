@@ -364,9 +364,9 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
         if players:
             nets.discriminator.requires_grad_(True)
             gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
-            pictures = batch.target[:players], redrawn.images[:players].detach(), samples
+            pictures = batch.target[:players], redrawn.images[:players].detach()
             with run.fabric.autocast():
-                losses = judge_loss(nets.discriminator, *pictures, gamma)
+                losses = judge_loss(nets.discriminator, *pictures, gamma, samples)
             counts = {"judge": 1.0, "judge_samples": config.sample_weight, "r1": 1.0, "r2": 1.0}
             run.descend(critic, total_loss([losses], counts))
             run.record(**losses, samples=parts[1]["samples"])

@@ -13,8 +13,9 @@ import torch
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
 from mien.inversion import FeatureRefiner, copying, feature_config
-from mien.stylegan2 import Generator
+from mien.stylegan2 import Discriminator, Generator
 from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.game import judge_loss
 from mien.training.judges import load_judges
 from mien.training.parts import (
     describe,
@@ -26,7 +27,7 @@ from mien.training.parts import (
 )
 from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
-from mien.training.refining import FEATURE_WEIGHTS, Inversion, RefinementJury, draw_lessons, refine
+from mien.training.refining import FEATURE_WEIGHTS, Inversion, Lessons, Refined, RefinementJury, draw_lessons, refine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,10 @@ class FeatureRecipe:
         width: of the inner layers of both networks.
         matching: width of the descriptions by which the transformer matches places; None leaves the matching out.
         discriminator: run whose discriminator keeps pictures sharp; None leaves that loss out.
+        critic_lr: learning rate at which it goes on learning, from refined pictures against the true ones; 0 leaves it
+            as it was.
+        finest: what the finest level and the edges count in the pixel loss of moved pictures.
+        r1: γ of the R1 and R2 penalties, applied every `r1_every` steps.
         photographs: share of photographs in a batch (needs the data pack); they teach E_F alone.
         truncation: ψ applied after the shift, as in the bundle.
         weights: of the losses, `mien.training.refining.FEATURE_WEIGHTS`.
@@ -64,6 +69,10 @@ class FeatureRecipe:
     truncation: float = 1.0
     batch: int = 12
     lr: float = 1e-3
+    critic_lr: float = 1e-3
+    finest: float = 0.25
+    r1: float = 1.0
+    r1_every: int = 16
     weights: dict[str, float] = field(default_factory=lambda: dict(FEATURE_WEIGHTS))
 
     def counts(self, num_processes: int = 1) -> tuple[int, int]:
@@ -111,6 +120,24 @@ def new_refiner(config: FeatureRecipe, generator: Generator) -> FeatureRefiner:
         raise TrainingError(f"--layer {config.layer}: {error}") from error
 
 
+class Game:
+    """A discriminator that goes on learning to tell refined pictures from the true ones, pair by pair."""
+
+    def __init__(self, critic: Discriminator, config: FeatureRecipe) -> None:
+        self.critic, self._gamma, self._every = critic, config.r1, config.r1_every
+        self.optimiser = torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
+
+    def play(self, run: Run, lessons: Lessons, refined: Refined) -> dict[str, torch.Tensor]:
+        """One step of the discriminator, frozen before and after; its losses."""
+        self.critic.requires_grad_(True)
+        gamma = self._gamma * self._every if run.every(self._every) else None
+        with run.fabric.autocast():
+            losses = judge_loss(self.critic, lessons.true, refined.drawn.detach(), gamma)
+        run.descend(self.optimiser, torch.stack(list(losses.values())).sum())
+        self.critic.requires_grad_(False)
+        return losses
+
+
 def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued."""
     run = Run(run_config, start_fabric(run_config))
@@ -120,13 +147,16 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
     matrix = load_directions(config.directions or config.encoder).to(device)
     inversion = Inversion(load_encoder(config.encoder).to(device), matrix, generator, config.truncation)
     critic = load_discriminator(config.discriminator).to(device) if config.discriminator else None
-    jury = RefinementJury(load_judges(config.tracker, config.identity, device), critic)
+    finest = 1.0 if critic is None else config.finest
+    jury = RefinementJury(load_judges(config.tracker, config.identity, device), critic, finest)
     pairs = open_pairs(config.data, motion, generator.config.resolution)
     photographs = Photographs(generator.config.resolution) if counts[1] else None
     refiner = seeded(run_config.seed, lambda: new_refiner(config, generator)).to(device)
     average = Ema(refiner, 5000.0)
     optimiser = torch.optim.Adam(refiner.parameters(), lr=config.lr, betas=(0.9, 0.99))
-    run.track(feature=refiner, average=average.model, optimiser=optimiser)
+    game = Game(critic, config) if critic is not None and config.critic_lr else None
+    playing = {} if game is None else {"critic": game.critic, "critic_optimiser": game.optimiser}
+    run.track(feature=refiner, average=average.model, optimiser=optimiser, **playing)
     describe(run_config.out, feature=refiner)
 
     for step in run.steps():
@@ -137,6 +167,8 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
         run.descend(optimiser, torch.stack([config.weights[name] * value for name, value in losses.items()]).sum())
         average.update(refiner, config.batch, (step + 1) * config.batch)
         run.record(**losses)
+        if game is not None:
+            run.record(**game.play(run, lessons, refined))
         if run.every(run_config.sample_every):
             with torch.no_grad():
                 copied = refine(inversion, copying(refiner), lessons).moved

@@ -65,6 +65,7 @@ class AutoencoderConfig:
         tracker: run or bundle whose Net3D reads redrawn and true frames alike, so that what it sees becomes equal:
             pose and expression weigh more than their pixels. None leaves that loss out.
         identity: run of the identity net that compares redrawn and true frames; None leaves that loss out.
+        critic_lr: learning rate of the discriminator; None takes `lr`.
         adversarial_from: first step with a discriminator; before it only reconstruction.
         warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
         weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression, id, perceptual.
@@ -96,6 +97,7 @@ class AutoencoderConfig:
     dim: int = 256
     batch: int = 16
     lr: float = 2e-3
+    critic_lr: float | None = None
     adversarial_from: int = 0
     warm_up: int = 0
     weights: dict[str, float] = field(
@@ -296,12 +298,12 @@ def sample_loss(nets: Networks, z: torch.Tensor, real_logits: torch.Tensor) -> t
     return prefer(nets.discriminator(image).float(), real_logits).mean(), image.float().detach()
 
 
-def rate(step: int, config: AutoencoderConfig, steps: int) -> float:
-    """Learning rate of a step: constant, then falling linearly to a tenth over the last share `settle` of the steps."""
+def settled(step: int, config: AutoencoderConfig, steps: int) -> float:
+    """Share of the learning rate at a step: one, then falling linearly to a tenth over the last share `settle`."""
     if not config.settle:
-        return config.lr
+        return 1.0
     done = (step - (1 - config.settle) * steps) / (config.settle * steps)
-    return config.lr * (1 - 0.9 * min(max(done, 0.0), 1.0))
+    return 1 - 0.9 * min(max(done, 0.0), 1.0)
 
 
 @torch.no_grad()
@@ -326,14 +328,16 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     average = Ema(nets, config.ema_images)
     makers = [nets.generator, nets.encoder, nets.directions]
     maker = torch.optim.Adam([p for m in makers for p in m.parameters()], lr=config.lr, betas=(0.5, 0.99))
-    critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
+    critic_lr = config.lr if config.critic_lr is None else config.critic_lr
+    critic = torch.optim.Adam(nets.discriminator.parameters(), lr=critic_lr, betas=(0.0, 0.99))
     recent = RecentCodes(config.recent, config.dim).to(device)
     run.track(networks=nets, average=average.model, maker=maker, critic=critic, recent=recent)
     describe(run_config.out, **dict(nets.named_children()))
 
     for step in run.steps():
-        for group in (*maker.param_groups, *critic.param_groups):
-            group["lr"] = rate(step, config, run_config.steps)
+        for optimiser, highest in ((maker, config.lr), (critic, critic_lr)):
+            for group in optimiser.param_groups:
+                group["lr"] = highest * settled(step, config, run_config.steps)
         generator = run.generator()
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
         count = len(batch.source)

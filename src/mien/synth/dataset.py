@@ -30,7 +30,7 @@ from mien.synth.photo_scene import random_photo_scene
 from mien.synth.renderer import Frame, HeadRenderer
 from mien.synth.scenery import random_scene
 
-VERSION = 2
+VERSION = 3
 SPLITS = ("train", "heldout")
 PHOTO_REACH = 0.75
 """Photographed heads turn less far: beyond 35 degrees their hidden sides show."""

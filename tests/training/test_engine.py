@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mien.errors import TrainingError
-from mien.training.engine import Ema, Run, RunConfig, choose_preset, seeded, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, choose_preset, seeded, settled, start_fabric
 
 
 def little_run(config: RunConfig, die_at: int | None = None) -> tuple[Run, nn.Linear]:
@@ -92,3 +92,8 @@ def test_missing_device_is_a_typed_error(run_config):
         pytest.skip("there is a GPU")
     with pytest.raises(TrainingError, match="cannot train on cuda"):
         start_fabric(run_config("gpu", 1, device="cuda"))
+
+
+def test_learning_rates_settle_at_the_end():
+    assert [settled(step, 100, 0.25) for step in (0, 74, 75, 90, 100)] == pytest.approx([1, 1, 1, 0.46, 0.1])
+    assert settled(99, 100, 0.0) == 1

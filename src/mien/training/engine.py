@@ -212,6 +212,14 @@ class Run:
             path.write_text("".join(f"{x}\n" for x in lines))
 
 
+def settled(step: int, steps: int, share: float) -> float:
+    """Factor of a learning rate: one, then falling linearly to a tenth over the last `share` of all steps."""
+    if not share:
+        return 1.0
+    done = (step - (1 - share) * steps) / (share * steps)
+    return 1 - 0.9 * min(max(done, 0.0), 1.0)
+
+
 class Ema(nn.Module, Generic[AnyModule]):
     """Exponential moving average of a module's weights with a half-life in images (Karras et al. 2020).
 

@@ -42,13 +42,6 @@ def test_autoencoder_continues_exactly_through_the_game(toy_heads, run_config, s
     assert load_generator(whole.config.out).config.resolution == 32
 
 
-def test_the_learning_rate_settles_at_the_end():
-    config = autoencoder.AutoencoderConfig(data=Path(), settle=0.25)
-    shares = [autoencoder.settled(step, config, 100) for step in (0, 74, 75, 90, 100)]
-    assert shares == pytest.approx([1, 1, 1, 0.46, 0.1])
-    assert autoencoder.settled(99, autoencoder.AutoencoderConfig(data=Path(), settle=0.0), 100) == 1
-
-
 def test_the_discriminator_has_a_learning_rate_of_its_own(toy_heads, run_config):
     config = autoencoder.AutoencoderConfig(data=toy_heads, critic_lr=0.0, **TINY)
     begun, ended = (

@@ -34,7 +34,7 @@ from mien.stylegan2 import (
     widen_generator,
 )
 from mien.synth.dataset import RenderedHeads
-from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, seeded, settled, start_fabric
 from mien.training.game import RecentCodes, judge_loss, prior_loss, total_loss
 from mien.training.judges import likeness_losses, reading_loss
 from mien.training.parts import (
@@ -298,14 +298,6 @@ def sample_loss(nets: Networks, z: torch.Tensor, real_logits: torch.Tensor) -> t
     return prefer(nets.discriminator(image).float(), real_logits).mean(), image.float().detach()
 
 
-def settled(step: int, config: AutoencoderConfig, steps: int) -> float:
-    """Share of the learning rate at a step: one, then falling linearly to a tenth over the last share `settle`."""
-    if not config.settle:
-        return 1.0
-    done = (step - (1 - config.settle) * steps) / (config.settle * steps)
-    return 1 - 0.9 * min(max(done, 0.0), 1.0)
-
-
 @torch.no_grad()
 def show(run: Run, nets: Networks, pairs: FramePairs) -> None:
     """Sample picture: source, target, redrawn target, and samples from noise."""
@@ -337,7 +329,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
     for step in run.steps():
         for optimiser, highest in ((maker, config.lr), (critic, critic_lr)):
             for group in optimiser.param_groups:
-                group["lr"] = highest * settled(step, config, run_config.steps)
+                group["lr"] = highest * settled(step, run_config.steps, config.settle)
         generator = run.generator()
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
         count = len(batch.source)

@@ -14,7 +14,7 @@ from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
 from mien.inversion import FeatureRefiner, copying, feature_config
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, seeded, settled, start_fabric
 from mien.training.game import judge_loss
 from mien.training.judges import load_judges
 from mien.training.parts import (
@@ -47,6 +47,7 @@ class FeatureRecipe:
         discriminator: run whose discriminator keeps pictures sharp; None leaves that loss out.
         critic_lr: learning rate at which it goes on learning, from refined pictures against the true ones; 0 leaves it
             as it was.
+        settle: share of the steps, at the end, over which the learning rates fall to a tenth.
         finest: what the finest level and the edges count in the pixel loss of moved pictures.
         r1: γ of the R1 and R2 penalties, applied every `r1_every` steps.
         photographs: share of photographs in a batch (needs the data pack); they teach E_F alone.
@@ -70,6 +71,7 @@ class FeatureRecipe:
     batch: int = 12
     lr: float = 1e-3
     critic_lr: float = 1e-3
+    settle: float = 0.25
     finest: float = 0.25
     r1: float = 1.0
     r1_every: int = 16
@@ -127,6 +129,11 @@ class Game:
         self.critic, self._gamma, self._every = critic, config.r1, config.r1_every
         self.optimiser = torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
 
+    def set_rate(self, rate: float) -> None:
+        """The learning rate of the next steps."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
     def play(self, run: Run, lessons: Lessons, refined: Refined) -> dict[str, torch.Tensor]:
         """One step of the discriminator, frozen before and after; its losses."""
         self.critic.requires_grad_(True)
@@ -160,6 +167,11 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
     describe(run_config.out, feature=refiner)
 
     for step in run.steps():
+        share = settled(step, run_config.steps, config.settle)
+        for group in optimiser.param_groups:
+            group["lr"] = config.lr * share
+        if game is not None:
+            game.set_rate(config.critic_lr * share)
         lessons = draw_lessons(pairs, photographs, motion, counts, run.shared_generator()).part(run.share).to(device)
         with run.fabric.autocast():
             refined = refine(inversion, refiner, lessons)

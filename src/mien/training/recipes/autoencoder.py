@@ -48,6 +48,19 @@ from mien.training.parts import (
     read_networks,
 )
 
+WEIGHTS = {
+    "pixel": 10.0,
+    "feature": 2.0,
+    "fool": 0.5,
+    "offsets": 0.02,
+    "prior": 10.0,
+    "angles": 20.0,
+    "expression": 10.0,
+    "id": 2.0,
+    "perceptual": 1.0,
+}
+"""Of the losses; `angles` per radian. Judges that are not asked for leave theirs out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
@@ -68,7 +81,7 @@ class AutoencoderConfig:
         critic_lr: learning rate of the discriminator; None takes `lr`.
         adversarial_from: first step with a discriminator; before it only reconstruction.
         warm_up: steps at the beginning in which the discriminator learns alone, for one that is new.
-        weights: loss weights: pixel, feature, fool, offsets, prior, angles (per radian), expression, id, perceptual.
+        weights: of the losses, `WEIGHTS`.
         finest: what the finest level and the edges count in the pixel loss (`pyramid_l1`).
         game_share: share of the batch that plays the adversarial game, redrawn frames against the true ones
             and half as many samples against others; all of the batch is redrawn and compared.
@@ -100,19 +113,7 @@ class AutoencoderConfig:
     critic_lr: float | None = None
     adversarial_from: int = 0
     warm_up: int = 0
-    weights: dict[str, float] = field(
-        default_factory=lambda: {
-            "pixel": 10.0,
-            "feature": 2.0,
-            "fool": 0.5,
-            "offsets": 0.02,
-            "prior": 10.0,
-            "angles": 20.0,
-            "expression": 10.0,
-            "id": 2.0,
-            "perceptual": 1.0,
-        }
-    )
+    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
     finest: float = 1.0
     game_share: float = 0.25
     sample_weight: float = 0.1
@@ -136,6 +137,21 @@ PRESETS: dict[str, dict[str, object]] = {
     "two-core": {"resolution": 128, "adversarial_from": 4_000},
     # two cores, from a run of `two-core`: half as wide again, on photographed heads
     "two-core-wide": {"resolution": 128, "channel_base": 3072, "critic_base": 2048, "encoder_resolution": 128},
+    # two cores, about an hour: goes on from a bundle or a run with a discriminator that is heard; tracker and identity
+    # net should watch over pose and likeness
+    "two-core-sharp": {
+        "resolution": 128,
+        "channel_base": 3072,
+        "critic_base": 2048,
+        "encoder_resolution": 128,
+        "lr": 1.5e-3,
+        "critic_lr": 2.5e-3,
+        "warm_up": 150,
+        "game_share": 0.5,
+        "finest": 0.2,
+        "weights": WEIGHTS | {"pixel": 8.0, "fool": 1.5},
+        "settle": 0.35,
+    },
     # one large GPU
     "accelerator-256": {
         "resolution": 256,
@@ -144,9 +160,13 @@ PRESETS: dict[str, dict[str, object]] = {
         "dim": 512,
         "batch": 32,
         "adversarial_from": 20_000,
+        "critic_lr": 3e-3,
+        "game_share": 0.5,
+        "finest": 0.2,
+        "weights": WEIGHTS | {"pixel": 8.0, "fool": 1.5},
     },
 }
-STEPS = {"tiny": 40, "two-core": 16_000, "two-core-wide": 12_000, "accelerator-256": 200_000}
+STEPS = {"tiny": 40, "two-core": 16_000, "two-core-wide": 12_000, "two-core-sharp": 3_000, "accelerator-256": 200_000}
 
 
 class Networks(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from mien.losses.adversarial import fool, judge, path_length, prefer, r1_penalty
 from mien.losses.face import EYE_PAIRS, MOUTH_PAIRS, identity_loss, pair_loss, shape_loss
 from mien.losses.image import feature_l1, pyramid_l1, weighted_l1
-from mien.losses.latent import code_distance, offset_energy, sliced_wasserstein
+from mien.losses.latent import code_distance, offset_energy, sliced_wasserstein, transport_distance
 
 
 def test_adversarial_at_zero_logits():
@@ -100,3 +100,14 @@ def test_sliced_wasserstein_measures_a_shift_and_ignores_order():
     assert float(sliced_wasserstein(points, shuffled, directions)) == 0
     shift = torch.tensor([1.0, 0.0, 0.0, 0.0, 2.0])
     assert float(sliced_wasserstein(points + shift, points, directions)) == pytest.approx(5 / 5, rel=1e-4)
+
+
+def test_transport_assigns_one_to_one_and_moves_all_least():
+    codes = torch.tensor([[0.0, 0.0, 0.0, 0.0], [10.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    truth = torch.tensor([[12.0, 0.0, 0.0, 0.0], [4.0, 0.0, 0.0, 0.0]])
+    distance = transport_distance(codes, truth)
+    distance.backward()
+    assert distance.item() == pytest.approx((4 + 2) / 2 / 2)
+    assert codes.grad[:, 0].tolist() == pytest.approx([-0.25, -0.25]), "the far one takes the near point, and both move"
+    both_near = torch.tensor([[0.0] * 4, [1.0] + [0.0] * 3])
+    assert transport_distance(both_near, torch.tensor([[0.0] * 4, [100.0] + [0.0] * 3])).item() == pytest.approx(24.75)

@@ -1,8 +1,10 @@
-"""Regularisers of latent codes, per sample."""
+"""Regularisers of latent codes, per sample, and distances between clouds of them."""
 
 from __future__ import annotations
 
 import torch
+from scipy.optimize import linear_sum_assignment
+from torch.nn import functional as F
 
 
 def offset_energy(offsets: torch.Tensor) -> torch.Tensor:
@@ -35,3 +37,22 @@ def sliced_wasserstein(codes: torch.Tensor, truth: torch.Tensor, directions: tor
     """
     ours, theirs = (points.float() @ directions for points in (codes, truth))
     return (ours.sort(0).values - theirs.sort(0).values).square().mean()
+
+
+def random_directions(dim: int, count: int, draws: torch.Generator) -> torch.Tensor:
+    """(D, P) unit vectors, uniformly distributed over the sphere, one in each column."""
+    return F.normalize(torch.randn(dim, count, generator=draws), dim=0)
+
+
+def transport_distance(codes: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean distance of codes to the points that they are assigned to, one to one, over √D; a scalar.
+
+    The assignment moves all codes together least (smallest sum of squared distances); it has no gradient.
+
+    Args:
+        codes, truth: (N, D), equally many points.
+    """
+    cost = torch.cdist(codes.detach(), truth).square()
+    _, assigned = linear_sum_assignment(cost.cpu().double().numpy())
+    chosen = truth[torch.from_numpy(assigned).to(truth.device)]
+    return (codes - chosen).norm(dim=1).mean() / codes.shape[1] ** 0.5

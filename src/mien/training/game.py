@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from mien.losses.adversarial import prefer, r1_penalty
-from mien.losses.latent import sliced_wasserstein
+from mien.losses.latent import random_directions, sliced_wasserstein
 from mien.stylegan2 import Discriminator, Generator
 
 
@@ -26,8 +25,7 @@ class RecentCodes(nn.Module):
 
     def distance(self, w: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Sliced Wasserstein distance of w (N, D) to as many stored codes, over 64 random projections."""
-        directions = F.normalize(torch.randn(w.shape[1], 64, generator=generator), dim=0).to(w)
-        return sliced_wasserstein(w, self.codes[: len(w)], directions)
+        return sliced_wasserstein(w, self.codes[: len(w)], random_directions(w.shape[1], 64, generator).to(w))
 
 
 def prior_loss(generator: Generator, recent: RecentCodes, draws: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,131 @@
+"""Mapping network: samples come to lie where the codes of pictures lie; everything else of the generator is frozen.
+
+A generator that learned from codes of pictures (`autoencoder`) knows nothing of what lies between them. Here M(z) is
+moved to the codes E(I) + A·q of pictures in poses of other pictures, one sample to one code, by the assignment that
+moves all of them least (optimal transport between small batches, Fatras et al. 2020). Such batches also draw samples
+together; a sliced Wasserstein distance keeps them apart. No picture is drawn, so this takes minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mien.data.pairs import FramePairs
+from mien.errors import TrainingError
+from mien.face3d import arkit_motion_space
+from mien.inversion import Encoder
+from mien.losses.latent import random_directions, sliced_wasserstein, transport_distance
+from mien.methods import DirectionMatrix
+from mien.stylegan2 import Generator
+from mien.synth.dataset import RenderedHeads
+from mien.training.engine import Ema, Run, RunConfig, settled, start_fabric
+from mien.training.parts import describe, load_directions, load_encoder, load_generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappingRecipe:
+    """What to train on and how.
+
+    Attributes:
+        generator, encoder, directions: runs or bundles; directions None takes the encoder's.
+        data: folder of rendered heads.
+        pictures: how many of them become codes, once at the beginning.
+        batch: samples of a step; the time that an assignment takes grows with its cube.
+        spread: weight of the sliced Wasserstein distance: more keeps samples apart and lets some leave the faces.
+        projections: number of its directions.
+        settle: share of the steps, at the end, over which the learning rate falls to a tenth.
+    """
+
+    generator: Path
+    encoder: Path
+    data: Path
+    directions: Path | None = None
+    pictures: int = 6000
+    batch: int = 768
+    lr: float = 2e-3
+    spread: float = 0.3
+    projections: int = 256
+    settle: float = 0.75
+
+    def check(self, available: int) -> None:
+        """Make sure that there are enough pictures.
+
+        Raises:
+            TrainingError: fewer than a batch.
+        """
+        if min(self.pictures, available) < self.batch:
+            raise TrainingError(f"a batch of {self.batch} needs as many pictures; there are {available}")
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    # two cores, under 2 minutes: runs, loss falls
+    "tiny": {"pictures": 64, "batch": 16, "projections": 32},
+    # one core, about five minutes at 256 dimensions
+    "two-core": {},
+    # one large GPU; the assignment stays on the processor
+    "accelerator": {"pictures": 40_000, "batch": 2048},
+}
+STEPS = {"tiny": 30, "two-core": 2_000, "accelerator": 10_000}
+CODES_AT_ONCE = 32
+
+
+@torch.no_grad()
+def mean_codes(encoder: Encoder, matrix: DirectionMatrix, pairs: FramePairs, count: int, run: Run) -> torch.Tensor:
+    """(N, D) mean rows of the codes of N pictures, in poses of others; the same in every session of a run."""
+    draws, device = torch.Generator().manual_seed(run.config.seed), run.fabric.device
+    shuffled = torch.from_numpy(np.random.default_rng(run.config.seed).permutation(len(pairs.heads))[:count])
+    poses = pairs.q[torch.randint(len(pairs.q), (len(shuffled),), generator=draws)]
+    codes = []
+    for index, q in zip(shuffled.split(CODES_AT_ONCE), poses.split(CODES_AT_ONCE), strict=True):
+        with run.fabric.autocast():
+            wp = encoder(pairs.pictures(index).to(device))
+        codes.append((matrix.shift(wp.float(), q.to(device)) if encoder.config.pose_free else wp.float()).mean(1))
+    return torch.cat(codes)
+
+
+def mapping_losses(
+    generator: Generator, codes: torch.Tensor, config: MappingRecipe, draws: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """Losses of a batch of samples; w̄ follows their mean."""
+    z = torch.randn(config.batch, generator.config.latent_dim, generator=draws).to(codes)
+    truth = codes[torch.randperm(len(codes), generator=draws)[: config.batch].to(codes.device)]
+    w = generator.mapping(z).float()
+    with torch.no_grad():
+        generator.w_mean.lerp_(w.mean(0), 0.01)
+    directions = random_directions(w.shape[1], config.projections, draws).to(w)
+    return {"transport": transport_distance(w, truth), "spread": sliced_wasserstein(w, truth, directions)}
+
+
+def train(config: MappingRecipe, run_config: RunConfig) -> Run:
+    """Run the recipe; a run found in `run_config.out` is continued. All processes do the same."""
+    run = Run(run_config, start_fabric(run_config))
+    device = run.fabric.device
+    generator = load_generator(config.generator).to(device)
+    pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), generator.config.resolution)
+    config.check(len(pairs.heads))
+    matrix = load_directions(config.directions or config.encoder).to(device)
+    codes = mean_codes(load_encoder(config.encoder).to(device), matrix, pairs, config.pictures, run)
+    generator.mapping_layers.requires_grad_(True)
+    average = Ema(generator, 50.0 * config.batch)
+    optimiser = torch.optim.Adam(generator.mapping_layers.parameters(), lr=config.lr, betas=(0.5, 0.99))
+    run.track(generator=generator, average=average.model, optimiser=optimiser)
+    describe(run_config.out, generator=generator)
+
+    for step in run.steps():
+        for group in optimiser.param_groups:
+            group["lr"] = config.lr * settled(step, run_config.steps, config.settle)
+        losses = mapping_losses(generator, codes, config, run.shared_generator())
+        run.descend(optimiser, losses["transport"] + config.spread * losses["spread"])
+        average.update(generator, config.batch, (step + 1) * config.batch)
+        run.record(**losses)
+        if run.every(run_config.sample_every):
+            z = torch.randn(16, generator.config.latent_dim, generator=torch.Generator().manual_seed(2)).to(device)
+            with torch.no_grad():
+                samples = average.model(z, noise="none")
+                drawn = generator.synthesis(generator.broadcast(codes[:16]), noise="none")
+            run.sample("samples", [samples[:8], samples[8:], drawn[:8], drawn[8:]], columns=8)
+    return run

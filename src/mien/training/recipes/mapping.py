@@ -47,7 +47,7 @@ class MappingRecipe:
     pictures: int = 6000
     batch: int = 768
     lr: float = 2e-3
-    spread: float = 0.3
+    spread: float = 1.0
     projections: int = 256
     settle: float = 0.75
 

@@ -11,7 +11,7 @@ from mien.inversion import Encoder, EncoderConfig
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator, GeneratorConfig
 from mien.training.engine import seeded
-from mien.training.joining import JOINT_WEIGHTS, Jury, Questions, Reenactment, draw_questions
+from mien.training.joining import JOINT_WEIGHTS, Answers, Jury, Questions, Reenactment, draw_questions
 
 MOTION = arkit_motion_space()
 K = len(MOTION)
@@ -143,3 +143,14 @@ def test_each_loss_looks_at_what_it_names():
     uneven = SimpleNamespace(**{**vars(given), "codes": wp * torch.arange(6.0)[:, None]})
     found = jury.verdict(asked, uneven, torch.ones(8))
     assert float(found["rows"]) == pytest.approx(35 / 12) and float(found["centre"]) == pytest.approx(1.5**2)
+
+
+def test_sharpness_compares_answers_with_true_pictures_and_the_rest_with_the_source():
+    asked = questions()
+    jury = Jury(Grey(), MOTION, lambda pictures: 40 * pictures.mean((1, 2, 3))[:, None])
+    true = torch.cat([asked.answer, asked.images[4:]])
+    perfect = Answers(torch.zeros(8, 6, 8), asked.images, true, asked.images)
+    assert jury.verdict(asked, perfect, torch.zeros(8))["sharp"].item() == pytest.approx(0.6931, abs=1e-3)
+    worse = Answers(perfect.codes, asked.images, torch.cat([asked.answer - 1, asked.images[4:]]), asked.images)
+    expected = (12 * 0.6931 + 4 * 40) / 16
+    assert jury.verdict(asked, worse, torch.zeros(8))["sharp"].item() == pytest.approx(expected, rel=1e-3)

@@ -123,3 +123,24 @@ def test_each_loss_looks_at_what_it_names():
     off = Refined(**{**vars(perfect), "inversion": asked.images + 0.5, "moved": asked.targets + 0.5})
     both = jury.verdict(asked, off)
     assert float(both["moved_pixel"]) == pytest.approx(2 * float(both["pixel"])), "weights of the other frame count"
+
+
+def brightness(pictures: torch.Tensor) -> torch.Tensor:
+    return 40 * pictures.mean((1, 2, 3))[:, None]
+
+
+def test_sharpness_compares_each_picture_with_its_own_truth():
+    asked, jury = lessons(), RefinementJury(Grey(), brightness)
+    perfect = Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images, asked.targets)
+    assert jury.verdict(asked, perfect)["sharp"].item() == pytest.approx(0.6931, abs=1e-3)
+    assert asked.images.std() > 0.1, "else a wrong order would not be seen"
+    worse = Refined(**{**vars(perfect), "moved": asked.targets - 1})
+    assert jury.verdict(asked, worse)["sharp"].item() == pytest.approx((6 * 0.6931 + 4 * 40) / 10, rel=1e-3)
+
+
+def test_the_finest_level_may_count_less_where_heads_have_moved():
+    asked = lessons()
+    off = Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images + 0.5, asked.targets + 0.5)
+    whole, less = (RefinementJury(Grey(), finest=finest).verdict(asked, off) for finest in (1.0, 0.25))
+    assert float(less["pixel"]) == pytest.approx(float(whole["pixel"]))
+    assert float(less["moved_pixel"]) == pytest.approx(float(whole["moved_pixel"]) * 2.25 / 3, rel=1e-4)

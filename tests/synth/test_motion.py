@@ -15,8 +15,8 @@ AT = {name: i for i, name in enumerate(ARKIT_NAMES)}
 @pytest.fixture(scope="module")
 def sampled():
     rng = np.random.default_rng(0)
-    expressions = np.stack([random_expression(rng) for _ in range(2500)])
-    return np.stack([random_angles(rng) for _ in range(2500)]), expressions
+    expressions = np.stack([random_expression(rng) for _ in range(5000)])
+    return np.stack([random_angles(rng) for _ in range(5000)]), expressions
 
 
 def test_every_coordinate_is_exercised(sampled):
@@ -24,9 +24,9 @@ def test_every_coordinate_is_exercised(sampled):
     count = len(angles)
     params = FaceParams(angles, expressions, torch.zeros(count, 68, 2), torch.ones(count) > 0, torch.ones(count))
     values = arkit_motion_space().read(params)
-    spread = (values.quantile(0.998, 0) - values.quantile(0.002, 0)).tolist()
-    narrow = {n: s for n, s in zip(ARKIT_COORDINATES, spread, strict=True) if s < 0.75}
-    assert not narrow
+    spread = (values.quantile(0.999, 0) - values.quantile(0.001, 0)).tolist()
+    narrow = {n: s for n, s in zip(ARKIT_COORDINATES, spread, strict=True) if s < 0.7}
+    assert not narrow, "one frame in a thousand goes this far"
 
 
 def test_a_fifth_of_the_frames_has_closed_eyes(sampled):

@@ -25,6 +25,8 @@ from mien.errors import MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor, to_uint8
+from mien.pipelines.moving import Method
+from mien.pipelines.reenactor import Reenactor
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
 
@@ -62,6 +64,17 @@ def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
         return image
     target = (round(image.shape[0] * scale), round(image.shape[1] * scale))
     return to_uint8(resize(to_tensor(image[None]), target))[0]
+
+
+def methods_of(model: Reenactor) -> tuple[Method, ...]:
+    """What the bundle can do."""
+    bundle = model.bundle
+    there: dict[Method, bool] = {
+        "directions": bundle.directions is not None,
+        "one-shot": bundle.feature is not None,
+        "stylemask": bundle.masks is not None,
+    }
+    return tuple(method for method, is_there in there.items() if is_there)
 
 
 def measure(tracker: Tracker, images: Sequence[np.ndarray]) -> FaceParams:

@@ -21,6 +21,7 @@ from instruments import (
     data_folder,
     enlarged,
     measure,
+    methods_of,
     named_coordinates,
     plain,
     report,
@@ -82,7 +83,7 @@ def main(settings: Settings) -> None:
     data, model = data_folder(settings.data), load(settings.bundle)
     faces = load_photographs("held_out", data)
     photographs = [faces.pictures[owner] for owner in faces.owner]
-    methods: tuple[Method, ...] = ("directions",) if model.bundle.feature is None else ("directions", "one-shot")
+    methods = methods_of(model)
     crops, made, rows = redrawn(model, photographs, methods)
     CONSOLE.log(f"{len(rows)} of {len(photographs)} photographs found and inverted")
     judge, net = MediaPipeTracker(data / "models" / "face_landmarker.task"), ReidentificationNet(data)

@@ -22,6 +22,7 @@ from instruments import (
     data_folder,
     enlarged,
     measure,
+    methods_of,
     named_coordinates,
     plain,
     report,
@@ -33,8 +34,7 @@ from rich.table import Table
 from mien.face3d.params import FaceParams
 from mien.images import grid, read_image, resize, to_tensor, to_uint8, write_image
 from mien.metrics.identity import cosine
-from mien.pipelines.moving import Method
-from mien.pipelines.reenactor import Reenactor, load
+from mien.pipelines.reenactor import load
 from mien.tracking.material import held_out
 from mien.tracking.mediapipe import MediaPipeTracker
 
@@ -70,17 +70,6 @@ def load_couples(data: Path, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
     people = np.unique(labels["identity"].astype(str))
     chosen = people if part == "all" else people[held_out(len(people))]
     return [(read_image(root / f"{p}_neutral.jpg"), read_image(root / f"{p}_smiling.jpg")) for p in chosen]
-
-
-def methods_of(model: Reenactor) -> tuple[Method, ...]:
-    """What the bundle can do."""
-    bundle = model.bundle
-    there: dict[Method, bool] = {
-        "directions": bundle.directions is not None,
-        "one-shot": bundle.feature is not None,
-        "stylemask": bundle.masks is not None,
-    }
-    return tuple(method for method, is_there in there.items() if is_there)
 
 
 def main(settings: Settings) -> None:

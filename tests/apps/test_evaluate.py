@@ -57,6 +57,9 @@ def test_methods_of_bundles_are_drivers(fakes, tmp_path, monkeypatch):
         build_drivers("own", ["directions/3"], "cpu")
     with pytest.raises(InputError, match="these networks know 3"):
         build_drivers("own", ["stylemask/4"], "cpu")
+    tuned = build_drivers("own", ["tuned", "tuned/7"], "cpu")[1:]
+    assert [driver.name for driver in tuned] == ["tuned", "tuned/7"]
+    assert [(driver._method, driver._tuning.steps) for driver in tuned] == [("directions", 200), ("directions", 7)]
     (tmp_path / "odd@stylemask").mkdir()
     monkeypatch.chdir(tmp_path)
     build_drivers("odd@stylemask", [], "cpu")

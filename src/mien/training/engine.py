@@ -220,6 +220,12 @@ def settled(step: int, steps: int, share: float) -> float:
     return 1 - 0.9 * min(max(done, 0.0), 1.0)
 
 
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next steps."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
 class Ema(nn.Module, Generic[AnyModule]):
     """Exponential moving average of a module's weights with a half-life in images (Karras et al. 2020).
 

@@ -34,7 +34,7 @@ from mien.stylegan2 import (
     widen_generator,
 )
 from mien.synth.dataset import RenderedHeads
-from mien.training.engine import Ema, Run, RunConfig, seeded, settled, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
 from mien.training.game import RecentCodes, judge_loss, prior_loss, total_loss
 from mien.training.judges import likeness_losses, reading_loss
 from mien.training.parts import (
@@ -348,8 +348,7 @@ def train(config: AutoencoderConfig, run_config: RunConfig) -> Run:
 
     for step in run.steps():
         for optimiser, highest in ((maker, config.lr), (critic, critic_lr)):
-            for group in optimiser.param_groups:
-                group["lr"] = highest * settled(step, run_config.steps, config.settle)
+            set_rate(optimiser, highest * settled(step, run_config.steps, config.settle))
         generator = run.generator()
         batch = pairs.draw(run.batch(len(pairs), config.batch), generator)
         count = len(batch.source)

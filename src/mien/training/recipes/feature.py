@@ -14,7 +14,7 @@ from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
 from mien.inversion import FeatureRefiner, copying, feature_config
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.engine import Ema, Run, RunConfig, seeded, settled, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
 from mien.training.game import judge_loss
 from mien.training.judges import load_judges
 from mien.training.parts import (
@@ -129,11 +129,6 @@ class Game:
         self.critic, self._gamma, self._every = critic, config.r1, config.r1_every
         self.optimiser = torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
 
-    def set_rate(self, rate: float) -> None:
-        """The learning rate of the next steps."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-
     def play(self, run: Run, lessons: Lessons, refined: Refined) -> dict[str, torch.Tensor]:
         """One step of the discriminator, frozen before and after; its losses."""
         self.critic.requires_grad_(True)
@@ -168,10 +163,9 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
 
     for step in run.steps():
         share = settled(step, run_config.steps, config.settle)
-        for group in optimiser.param_groups:
-            group["lr"] = config.lr * share
+        set_rate(optimiser, config.lr * share)
         if game is not None:
-            game.set_rate(config.critic_lr * share)
+            set_rate(game.optimiser, config.critic_lr * share)
         lessons = draw_lessons(pairs, photographs, motion, counts, run.shared_generator()).part(run.share).to(device)
         with run.fabric.autocast():
             refined = refine(inversion, refiner, lessons)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from mien.images import shrink_to, to_tensor
 from mien.perception.identity import IdentityConfig, IdentityNet
 from mien.synth.dataset import RenderedHeads
-from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, start_fabric
 from mien.training.parts import describe
 
 
@@ -133,8 +133,7 @@ def train(config: IdentityRecipe, run_config: RunConfig) -> Run:
         images, mask = shrink_to(images, config.resolution), shrink_to(mask, config.resolution)
         images = disguise(images, mask, run.generator()).to(run.fabric.device)
         truth = torch.from_numpy(person[index]).to(run.fabric.device)
-        for group in optimiser.param_groups:
-            group["lr"] = config.lr * min(1.0, 5 * (1 - step / run_config.steps))
+        set_rate(optimiser, config.lr * min(1.0, 5 * (1 - step / run_config.steps)))
         with run.fabric.autocast():
             embedding = net(images)
         first, second = embedding.float().chunk(2)

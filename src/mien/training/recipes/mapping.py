@@ -22,7 +22,7 @@ from mien.losses.latent import random_directions, sliced_wasserstein, transport_
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Generator
 from mien.synth.dataset import RenderedHeads
-from mien.training.engine import Ema, Run, RunConfig, settled, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, set_rate, settled, start_fabric
 from mien.training.parts import describe, load_directions, load_encoder, load_generator
 
 
@@ -116,8 +116,7 @@ def train(config: MappingRecipe, run_config: RunConfig) -> Run:
     describe(run_config.out, generator=generator)
 
     for step in run.steps():
-        for group in optimiser.param_groups:
-            group["lr"] = config.lr * settled(step, run_config.steps, config.settle)
+        set_rate(optimiser, config.lr * settled(step, run_config.steps, config.settle))
         losses = mapping_losses(generator, codes, config, run.shared_generator())
         run.descend(optimiser, losses["transport"] + config.spread * losses["spread"])
         average.update(generator, config.batch, (step + 1) * config.batch)

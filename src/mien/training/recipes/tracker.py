@@ -32,7 +32,7 @@ from mien.tracking.regressor import FaceRegressor, RegressorConfig
 from mien.tracking.relabelling import relabelled
 from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops, draw_twins
 from mien.tracking.scenes import draw_scenes
-from mien.training.engine import Ema, Run, RunConfig, seeded, start_fabric
+from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, start_fabric
 
 HELD_OUT_PEOPLE_EVERY = 20
 _RENDER_TRUST = np.ones(3)
@@ -281,8 +281,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     run.track(networks=nets, average=smooth, optimiser=optimiser)
 
     for step in run.steps():
-        for group in optimiser.param_groups:
-            group["lr"] = rate(step, config, run_config.steps)
+        set_rate(optimiser, rate(step, config, run_config.steps))
         batch, boxes, crops, scenes = draw(run, pool, config)
         with run.fabric.autocast():
             reading, maps = nets.regressor(crops), nets.detector(scenes)

@@ -73,6 +73,7 @@ def methods_of(model: Reenactor) -> tuple[Method, ...]:
         "directions": bundle.directions is not None,
         "one-shot": bundle.feature is not None,
         "stylemask": bundle.masks is not None,
+        "stylemask-refined": bundle.masks is not None and bundle.feature is not None,
     }
     return tuple(method for method, is_there in there.items() if is_there)
 

@@ -5,7 +5,7 @@ import pytest
 
 from mien.apps.cli import main
 from mien.apps.evaluate import PROTOCOLS
-from mien.errors import InputError
+from mien.errors import BundleError, InputError
 
 
 def test_protocols_are_listed_and_explained(capsys):
@@ -53,10 +53,12 @@ def test_methods_of_bundles_are_drivers(fakes, tmp_path, monkeypatch):
     assert asked == ["runs/own"] * 3 + ["runs/other"] * 2 + ["runs/own"]
     assert [driver._method for driver in drivers] == ["stylemask"] * 4 + ["directions"] * 2
     assert [len(driver.model.bundle.masks.networks) for driver in drivers[:5]] == [3, 3, 2, 1, 3]
-    with pytest.raises(InputError, match="only stylemask"):
+    with pytest.raises(InputError, match="only StyleMask"):
         build_drivers("own", ["directions/3"], "cpu")
     with pytest.raises(InputError, match="these networks know 3"):
         build_drivers("own", ["stylemask/4"], "cpu")
+    with pytest.raises(BundleError, match="no feature refinement"):
+        build_drivers("own", ["stylemask-refined/2"], "cpu")
     tuned = build_drivers("own", ["tuned", "tuned/7"], "cpu")[1:]
     assert [driver.name for driver in tuned] == ["tuned", "tuned/7"]
     assert [(driver._method, driver._tuning.steps) for driver in tuned] == [("directions", 200), ("directions", 7)]

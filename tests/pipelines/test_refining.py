@@ -12,11 +12,12 @@ from mien.checkpoints import load_bundle, save_bundle
 from mien.errors import BundleError, InputError, NoFaceError
 from mien.images import to_tensor, to_uint8, write_image
 from mien.inversion import FeatureConfig, FeatureRefiner, TuningConfig, copying, feature_config
+from mien.methods import MaskNetworks, StyleMaskConfig
 from mien.methods.direction import move_code
 from mien.pipelines import EditOptions, Reenactor, VideoOptions, edit_photo, reenact_video
 from mien.pipelines.baselines import baseline_model
 from mien.pipelines.contestant import BundleDriver
-from mien.pipelines.moving import choose_method
+from mien.pipelines.moving import check_tuning, choose_method, mix_styles, mixed_motion
 
 
 def refiner_for(generator, seed: int = 1) -> FeatureRefiner:
@@ -83,6 +84,54 @@ def test_streams_edits_and_contests_draw_what_drive_draws(refining, fakes, sourc
     edited = refining.edit(identity, method="one-shot", yaw=20.0)
     assert np.array_equal(contestant.edit(source, "yaw", [20.0])[0], edited)
     assert not np.array_equal(refining.edit(identity, method="directions", yaw=20.0), edited)
+
+
+@pytest.fixture
+def mixing(refining) -> Reenactor:
+    """The same with mask networks that do something."""
+    torch.manual_seed(1)
+    masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
+    for weight in masks.parameters():
+        weight.mul_(100)
+    return Reenactor(replace(refining.bundle, masks=masks), tracker=refining.tracker)
+
+
+def test_mixed_styles_are_refined_like_moved_codes(mixing, fakes, source, driver):
+    identity, bundle, method = mixing.identify(source), mixing.bundle, "stylemask-refined"
+    mixed = mix_styles(bundle, identity.code, mixing.identify(driver).code)
+    expected = to_uint8(bundle.generator.synthesis(mixed, trace=bundle.feature.moving(identity.shift)))[0]
+    driven = mixing.drive(identity, driver, method=method)
+    assert np.abs(driven.astype(int) - expected).max() <= 1
+    assert not np.array_equal(driven, mixing.drive(identity, driver, method="stylemask"))
+    (streamed,) = mixing.stream(identity, [driver], method=method, smoothing=None)
+    (contested,) = BundleDriver(mixing, method=method).reenact(source, [driver])
+    for other in (streamed, contested):
+        assert np.abs(other.astype(int) - driven).max() <= 1
+    edited = mixing.edit(identity, method=method, yaw=20.0)
+    moved = mixed_motion(bundle, identity.code, mixing.edit_change(identity, {"yaw": 20.0}))
+    expected = to_uint8(bundle.generator.synthesis(moved, trace=bundle.feature.moving(identity.shift)))[0]
+    assert np.abs(edited.astype(int) - expected).max() <= 1
+    assert np.array_equal(
+        mixing.render(identity, torch.zeros(1, 26), method), mixing.render(identity, torch.zeros(1, 26), "one-shot")
+    )
+
+
+def test_what_refined_mixing_cannot_do_is_said(mixing, refining, source, driver):
+    identity, method = mixing.identify(source), "stylemask-refined"
+    with pytest.raises(InputError, match="stylemask-refined takes the driver's pose itself"):
+        mixing.stream(identity, [driver], method=method, relative=True)
+    with pytest.raises(InputError, match="stylemask-refined reads the driver's picture"):
+        mixing.drive(identity, identity.params, method=method)
+    with pytest.raises(InputError, match="one-shot does not mix styles"):
+        mixing.swap(identity, [driver], mixing.measure(driver), method="one-shot")
+    with pytest.raises(InputError, match="identify it again"):
+        mixing.drive(replace(identity, shift=None), driver, method=method)
+    with pytest.raises(BundleError, match="no mask networks"):
+        refining.drive(identity, driver, method=method)
+    with pytest.raises(BundleError, match="no feature refinement"):
+        Reenactor(replace(mixing.bundle, feature=None), tracker=mixing.tracker).drive(identity, driver, method=method)
+    with pytest.raises(InputError, match="stylemask-refined refines features instead of tuning"):
+        check_tuning(method, is_tuned=True)
 
 
 def test_files_are_driven_and_edited(refining, source, driver, tmp_path):

@@ -31,9 +31,9 @@ class Arguments:
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
-    method: Literal["auto", "directions", "one-shot", "stylemask"] = "auto"
+    method: Literal["auto", "directions", "one-shot", "stylemask", "stylemask-refined"] = "auto"
     """How coordinates become a picture: directions; one-shot, which also refines features; or stylemask, which moves
-    only channels of the pose. auto: one-shot where the bundle can."""
+    only channels of the pose (stylemask-refined: refined, too). auto: one-shot where the bundle can."""
     grid: bool = False
     """All combinations of two ranges as one picture."""
     paste: bool = False

@@ -44,9 +44,9 @@ class Common:
     """Name or folder of the bundle that is measured."""
     driver: Names = ()
     """Another in the same run, may be given several times: another method of the bundle (directions, one-shot,
-    stylemask, stylemask/6 for its first six layers, tuned: directions with the generator tuned to each source by 200
-    steps, tuned/50 by fifty), a bundle, BUNDLE@METHOD, NAME=BUNDLE, MODULE:FACTORY of your
-    own, or a baseline with the bundle's generator and codes: sefa (factors of the style weights), regression (of
+    stylemask, stylemask/6 for its first six layers, stylemask-refined, tuned: directions with the generator tuned to
+    each source by 200 steps, tuned/50 by fifty), a bundle, BUNDLE@METHOD, NAME=BUNDLE, MODULE:FACTORY of your own, or a
+    baseline with the bundle's generator and codes: sefa (factors of the style weights), regression (of
     codes)."""
     json: Path | None = None
     """File for all numbers."""

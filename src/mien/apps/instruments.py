@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 JudgeName = Literal["embedded", "mediapipe"]
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")]
-_METHOD = re.compile(r"(?P<method>directions|one-shot|stylemask|tuned)(?:/(?P<number>[1-9][0-9]*))?")
+_METHOD = re.compile(r"(?P<method>directions|one-shot|stylemask|stylemask-refined|tuned)(?:/(?P<number>[1-9][0-9]*))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +192,8 @@ def _split(words: str) -> tuple[str, Method | Literal["tuned"] | None, int]:
     found = _METHOD.fullmatch(method)
     if not folder or found is None or Path(words).exists():
         return words, None, 0
-    if found["number"] and found["method"] not in ("stylemask", "tuned"):
-        raise InputError(f"{words}: only stylemask has a number of layers, and tuned one of steps")
+    if found["number"] and found["method"] in ("directions", "one-shot"):
+        raise InputError(f"{words}: only StyleMask has a number of layers, and tuned one of steps")
     return folder, cast("Method", found["method"]), int(found["number"] or 0)
 
 

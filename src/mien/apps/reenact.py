@@ -37,8 +37,9 @@ class Arguments:
     """Video, folder of pictures, or photo of the person who moves."""
     output: Output
     """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
-    method: Literal["auto", "directions", "one-shot", "stylemask"] = "auto"
-    """How motion becomes a new picture; auto: one-shot where the bundle can, else directions, else stylemask."""
+    method: Literal["auto", "directions", "one-shot", "stylemask", "stylemask-refined"] = "auto"
+    """How motion becomes a new picture; auto: one-shot where the bundle can, else directions, else stylemask;
+    stylemask-refined is to stylemask what one-shot is to directions."""
     mask_layers: int = 0
     """Of stylemask: how many layers take part, from the coarsest on; 0: all that were trained."""
     relative: bool = False
@@ -84,7 +85,7 @@ def run(words: Sequence[str]) -> None:
 
     from mien.inversion import TuningConfig
     from mien.pipelines import VideoOptions, load, reenact_video
-    from mien.pipelines.moving import choose_method
+    from mien.pipelines.moving import MIXING, choose_method
     from mien.tracking import Smoothing
 
     options = VideoOptions(
@@ -104,8 +105,8 @@ def run(words: Sequence[str]) -> None:
     )
     model = load(given.bundle, given.device, given.tracker)
     if given.mask_layers:
-        if choose_method(model.bundle, options.method) != "stylemask":
-            raise InputError("--mask-layers belongs to --method stylemask")
+        if choose_method(model.bundle, options.method) not in MIXING:
+            raise InputError("--mask-layers belongs to --method stylemask and stylemask-refined")
         model = model.with_mask_layers(given.mask_layers)
     with progress_bar(Path(given.output).name) as update:
         report = reenact_video(model, given.source, given.driver, given.output, options, update)

@@ -12,7 +12,7 @@ from mien.benchmark.protocol import Framing
 from mien.errors import InputError, NoFaceError
 from mien.face3d.params import FaceParams
 from mien.inversion import TuningConfig
-from mien.pipelines.moving import Method, choose_method
+from mien.pipelines.moving import MIXING, Method, choose_method
 from mien.pipelines.reenactor import Identity, Reenactor
 
 
@@ -56,8 +56,8 @@ class BundleDriver:
         for start in range(0, len(found), self._batch):
             part = found[start : start + self._batch]
             params = FaceParams.cat([face for i in part if (face := faces[i]) is not None])
-            if self._method == "stylemask":
-                pictures = model.swap(identity, [drivers[i] for i in part], params)
+            if self._method in MIXING:
+                pictures = model.swap(identity, [drivers[i] for i in part], params, method=self._method)
             else:
                 pictures = model.render(identity, model.change(identity, params), self._method)
             for i, picture in zip(part, pictures, strict=True):

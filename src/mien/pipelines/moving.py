@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -15,8 +15,12 @@ from mien.pipelines.driving import MAX_STRENGTH, Strength
 from mien.stylegan2 import Styles, Trace
 from mien.tracking import DecaTracker, EmbeddedTracker, Tracker
 
-Method = Literal["directions", "one-shot", "stylemask"]
-METHODS: tuple[Method, ...] = ("directions", "one-shot", "stylemask")
+Method = Literal["directions", "one-shot", "stylemask", "stylemask-refined"]
+METHODS: tuple[Method, ...] = get_args(Method)
+MIXING = frozenset({"stylemask", "stylemask-refined"})
+"""Methods that mix styles and so need the driver's picture."""
+REFINED = frozenset({"one-shot", "stylemask-refined"})
+"""Methods that put back what the code cannot say."""
 
 
 def choose_method(bundle: Bundle, method: Method | None = None) -> Method:
@@ -36,11 +40,11 @@ def choose_method(bundle: Bundle, method: Method | None = None) -> Method:
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     bundle.need_encoder()
-    if method == "stylemask":
+    if method in MIXING:
         bundle.need_masks()
     else:
         bundle.need_directions()
-    if method == "one-shot":
+    if method in REFINED:
         bundle.need_feature()
     return method
 
@@ -51,8 +55,8 @@ def check_tuning(method: Method | None, is_tuned: bool) -> None:
     Raises:
         InputError: both are asked for.
     """
-    if is_tuned and method == "one-shot":
-        raise InputError("one-shot refines features instead of tuning; leave one of the two out")
+    if is_tuned and method in REFINED:
+        raise InputError(f"{method} refines features instead of tuning; leave one of the two out")
 
 
 def bundle_tracker(bundle: Bundle, device: torch.device | str, landmarker: Tracker | None = None) -> Tracker:
@@ -117,7 +121,7 @@ def refinement(bundle: Bundle, shift: FeatureShift | None, method: Method) -> Tr
         BundleError: the method refines features and the bundle cannot.
         InputError: the source was identified without refinement.
     """
-    if method != "one-shot":
+    if method not in REFINED:
         return None
     refiner = bundle.need_feature()
     if shift is None:

@@ -24,6 +24,7 @@ from mien.pipelines.driving import Strength, edit_change, motion_change, strengt
 from mien.pipelines.faces import Face, check_picture, measure_face
 from mien.pipelines.identity import Identity
 from mien.pipelines.moving import (
+    MIXING,
     Method,
     bundle_tracker,
     choose_method,
@@ -137,8 +138,8 @@ class Reenactor:
             strength: factor on the change, or factors by group or coordinate.
             reference: drive relatively: the target's change since these parameters is applied to the source.
             method: "directions"; "one-shot", the same with what the code cannot say put back by feature refinement; or
-                "stylemask", which needs a picture, knows no groups and cannot drive relatively. None takes what the
-                bundle has, see `choose_method`.
+                "stylemask", which needs a picture, knows no groups and cannot drive relatively; "stylemask-refined" is
+                to it what "one-shot" is to directions. None takes what the bundle has, see `choose_method`.
 
         Raises:
             NoFaceError: no face in the target.
@@ -146,11 +147,11 @@ class Reenactor:
         """
         picture = target.image if isinstance(target, Frame) else target
         method = choose_method(self.bundle, method)
-        if method == "stylemask":
+        if method in MIXING:
             if isinstance(picture, FaceParams) or reference is not None:
-                raise InputError("stylemask reads the driver's picture itself: no parameters, nothing relative")
+                raise InputError(f"{method} reads the driver's picture itself: no parameters, nothing relative")
             params = measure_face(landmarker_of(self.tracker), check_picture(picture), "largest")
-            return self.swap(identity, [picture], params, strength)[0]
+            return self.swap(identity, [picture], params, strength, method=method)[0]
         params = picture if isinstance(picture, FaceParams) else self.measure(picture)
         if len(params) != 1 or not bool(params.valid[0]):
             raise NoFaceError("the target holds no measured face")
@@ -197,16 +198,17 @@ class Reenactor:
         """Synthesise the source moved by each Δq (B, k); uint8 (B, S, S, 3).
 
         Args:
-            method: "directions"; "one-shot"; or "stylemask", which takes the pose from the source's own face as
-                directions move it. None takes what the bundle has, see `choose_method`.
+            method: "directions"; "one-shot"; "stylemask", which takes the pose from the source's own face as
+                directions move it; or "stylemask-refined". None takes what the bundle has, see `choose_method`.
 
         Raises:
-            InputError: for "one-shot", an identity of a model that refines nothing.
+            InputError: for methods that refine, an identity of a model that refines nothing.
         """
         bundle, method = self.bundle, choose_method(self.bundle, method)
-        if method == "stylemask":
-            return to_uint8(bundle.generator.synthesis(mixed_motion(bundle, identity.code, change.to(self.device))))
         trace = refinement(bundle, identity.shift, method)
+        if method in MIXING:
+            mixed = mixed_motion(bundle, identity.code, change.to(self.device))
+            return to_uint8(bundle.generator.synthesis(mixed, trace=trace))
         code = identity.code.expand(len(change), -1, -1)
         directions = bundle.need_directions()
         moved = move_code(directions, code, change.to(self.device), bundle.w_mean, bundle.truncation)
@@ -220,6 +222,7 @@ class Reenactor:
         params: FaceParams,
         strength: Strength = 1.0,
         crops: Sequence[Crop] | None = None,
+        method: Method = "stylemask",
     ) -> np.ndarray:
         """Synthesise the source with StyleMask's share of the styles of each driver picture; uint8 (B, S, S, 3).
 
@@ -228,11 +231,19 @@ class Reenactor:
             params: the B faces in them.
             strength: one factor on the mix.
             crops: where the faces are framed; None frames each by its own landmarks.
+            method: "stylemask", or "stylemask-refined", which adapts the source's refinement to each result.
+
+        Raises:
+            InputError: a method that mixes no styles, or an identity of a model that refines nothing.
         """
+        if method not in MIXING:
+            raise InputError(f"{method} does not mix styles")
+        trace = refinement(self.bundle, identity.shift, method)
         framed = zip(self.frame(params) if crops is None else crops, pictures, strict=True)
         batch = to_tensor([crop.apply(picture) for crop, picture in framed]).to(self.device)
         target = invert(self.bundle, batch, self._coordinates(params))
-        return to_uint8(self.bundle.generator.synthesis(mix_styles(self.bundle, identity.code, target, strength)))
+        mixed = mix_styles(self.bundle, identity.code, target, strength)
+        return to_uint8(self.bundle.generator.synthesis(mixed, trace=trace))
 
     def with_mask_layers(self, count: int) -> Reenactor:
         """A new model that shares all, but of whose mask networks only those of the first `count` layers act.
@@ -306,7 +317,7 @@ class Reenactor:
                 the end of a driver that never showed a face.
         """
         settings = self.settings(**options)
-        if settings.method != "stylemask":
+        if settings.method not in MIXING:
             require_coordinates(self.bundle, identity.coordinates)
         return Stream(self, identity, self.watch(frames, settings), settings)
 
@@ -325,7 +336,7 @@ class Reenactor:
         self, frames: Iterable[np.ndarray] | Iterable[Frame], settings: StreamSettings, clock: StageClock | None = None
     ) -> Watch:
         """Follow the driver's face as `stream` does; StyleMask needs no more than the landmarks."""
-        tracker = landmarker_of(self.tracker) if settings.method == "stylemask" else self.tracker
+        tracker = landmarker_of(self.tracker) if settings.method in MIXING else self.tracker
         return Watch(tracker, frames, settings.face, settings.batch, settings.smoothing, clock)
 
 

@@ -16,7 +16,7 @@ from mien.face3d.params import FaceParams
 from mien.media.reader import Frame
 from mien.pipelines.driving import Strength, strength_vector
 from mien.pipelines.faces import Face
-from mien.pipelines.moving import Method, single_strength
+from mien.pipelines.moving import MIXING, Method, single_strength
 from mien.pipelines.watching import Seen, Watch
 from mien.tracking import CropSmoother, Smoothing
 
@@ -65,12 +65,12 @@ class StreamSettings:
             raise InputError(f"missing is 'hold' or 'source', not {self.missing!r}")
         if self.batch < 1:
             raise InputError(f"batch must be at least 1, not {self.batch}")
-        if self.method != "stylemask":
+        if self.method not in MIXING:
             strength_vector(motion, self.strength)
             return
         single_strength(self.strength)
         if self.relative or self.reference is not None:
-            raise InputError("stylemask takes the driver's pose itself; relative driving needs directions")
+            raise InputError(f"{self.method} takes the driver's pose itself; relative driving needs directions")
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,9 @@ class Stream(Iterator[np.ndarray]):
         if not seen:
             return iter(())
         settings, params = self._settings, FaceParams.cat([one.params for one in seen])
-        if settings.method == "stylemask":
-            pictures = [one.picture for one in seen]
-            return iter(self._model.swap(self._identity, pictures, params, settings.strength, self._framed(seen)))
+        if settings.method in MIXING:
+            pictures, crops = [one.picture for one in seen], self._framed(seen)
+            return iter(self._model.swap(self._identity, pictures, params, settings.strength, crops, settings.method))
         if settings.relative and self._reference is None:
             self._reference = params[0]
         reference = self._reference if settings.relative else None

@@ -1,13 +1,14 @@
 """Runs continue exactly, stop when asked, and record what happened."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from mien.errors import TrainingError
-from mien.training.engine import Ema, Run, RunConfig, choose_preset, seeded, settled, start_fabric
+from mien.errors import OutputError, TrainingError
+from mien.training.engine import Ema, Run, RunConfig, choose_preset, seeded, set_rate, settled, start_fabric
 
 
 def little_run(config: RunConfig, die_at: int | None = None) -> tuple[Run, nn.Linear]:
@@ -92,6 +93,21 @@ def test_missing_device_is_a_typed_error(run_config):
         pytest.skip("there is a GPU")
     with pytest.raises(TrainingError, match="cannot train on cuda"):
         start_fabric(run_config("gpu", 1, device="cuda"))
+
+
+def test_a_folder_that_cannot_be_made_is_a_typed_error(run_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    config = run_config("unused", 1)
+    run = Run(replace(config, out=tmp_path / "file" / "run"), start_fabric(config))
+    with pytest.raises(OutputError, match="no folder of a run"):
+        list(run.steps())
+
+
+def test_a_rate_is_that_of_all_groups():
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 2.0)]
+    optimiser = torch.optim.Adam(groups)
+    set_rate(optimiser, 0.25)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
 
 
 def test_learning_rates_settle_at_the_end():

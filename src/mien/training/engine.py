@@ -20,7 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from mien.errors import TrainingError
+from mien.errors import OutputError, TrainingError
 from mien.images import grid, to_uint8, write_image
 
 log = logging.getLogger("mien.training")
@@ -56,6 +56,18 @@ class RunConfig:
     sample_every: int = 500
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run where there is none yet; not before all that it is made from was found.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: no folder of a run can be made there ({error.strerror})") from error
+
+
 class Run:
     """One training run in a folder.
 
@@ -70,7 +82,6 @@ class Run:
         self.parts: dict[str, Any] = {}
         self._sums: dict[str, list[float]] = {}
         self._seconds_before = 0.0
-        config.out.mkdir(parents=True, exist_ok=True)
 
     @property
     def checkpoint(self) -> Path:
@@ -129,6 +140,7 @@ class Run:
 
     def steps(self) -> Iterator[int]:
         """Yield step numbers until the total or the time limit; saves on the way, at the end, and when interrupted."""
+        make_folder(self.config.out)
         self._started = time.monotonic()
         limit = None if self.config.max_minutes is None else 60 * self.config.max_minutes
         try:

@@ -24,6 +24,7 @@ from mien.perception import IdentityConfig, IdentityNet
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.training.engine import make_folder
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -35,6 +36,7 @@ def frozen(module: AnyModule) -> AnyModule:
 
 def describe(folder: Path, **networks: nn.Module) -> None:
     """Write the configuration of a run's networks as networks.json, so that others can rebuild them."""
+    make_folder(folder)
     table = {name: asdict(net.config) for name, net in networks.items()}  # type: ignore[call-overload]
     (folder / "networks.json").write_text(json.dumps(table, indent=2) + "\n")
 

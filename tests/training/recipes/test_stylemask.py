@@ -89,9 +89,13 @@ def test_layers_are_chosen_kept_and_added(recipe, run_config, trained):
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, run_config, changes, message):
+    config, run = (
+        StyleMaskRecipe(generator=tmp_path, identity=tmp_path, tracker=tmp_path, **changes),
+        run_config("no", 1),
+    )
     with pytest.raises(TrainingError, match=message):
-        config = StyleMaskRecipe(generator=tmp_path, identity=tmp_path, tracker=tmp_path, **changes)
-        stylemask.train(config, run_config("refused", 1))
+        stylemask.train(config, run)
+    assert not run.out.exists(), "nothing is left of a run that never began"
 
 
 def test_a_bundle_takes_the_masks_of_a_run(recipe, run_config, trained, tmp_path):

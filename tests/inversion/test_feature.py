@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config
+from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config, filling
 from mien.inversion.feature import warp
 from mien.stylegan2 import Generator, GeneratorConfig, Trace
 
@@ -21,12 +21,13 @@ def generator() -> Generator:
         return Generator(SIZES).requires_grad_(False).eval()
 
 
-@pytest.fixture
-def refiner() -> FeatureRefiner:
+@pytest.fixture(params=[False, True], ids=["carries", "fills"])
+def refiner(request) -> FeatureRefiner:
     """Networks that do something: the last layers, which begin at zero, are filled."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        made = FeatureRefiner(feature_config(SIZES, 16, width=8, matching=8)).requires_grad_(False)
+        made = FeatureRefiner(feature_config(SIZES, 16, width=8, matching=8))
+        made = (filling(made) if request.param else made).requires_grad_(False)
         made.encoder.write.weight.normal_()
         made.transformer.write.weight.normal_()
     return made
@@ -128,6 +129,33 @@ def test_the_flow_learns_to_follow_features_that_move(matching):
         optimiser.step()
     with torch.no_grad():
         assert error(transformer) < 0.75 * error(untrained)
+
+
+@pytest.mark.parametrize("matching", [None, 8])
+def test_a_transformer_that_fills_draws_what_the_source_did_not_show(matching):
+    """It begins as the one that does not, keeps faces at rest, and learns what no warped shift can be."""
+    config = FeatureConfig(resolution=16, channels=2, picture=16, width=16, matching=matching)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        old = FeatureRefiner(config)
+    old.transformer.write.weight.data.normal_(generator=draws())
+    new = filling(old)
+    f, moved = torch.randn(2, 4, 2, 16, 16, generator=draws(1))
+    delta = torch.zeros_like(f)
+    shown = torch.randn(4, 2, 16, 16, generator=draws(2))
+    assert torch.equal(new.transformer(shown, f, moved), old.transformer(shown, f, moved))
+    assert old.config.fills is None and new.config.fills and filling(new).config == new.config
+    optimiser = torch.optim.Adam(new.transformer.parameters(), 1e-2)
+    errors = []
+    for _ in range(60):
+        error = (new.transformer(delta, f, moved) - (moved - f)).abs().mean()
+        errors.append(error.item())
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+    assert not old.transformer(delta, f, moved).any(), "nothing carried is nothing added"
+    assert errors[-1] < 0.8 * errors[0]
+    torch.testing.assert_close(new.transformer(shown, f, f), shown, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_of_a_moved_face_reach_the_transformer_alone(generator, refiner):

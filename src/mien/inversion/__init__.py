@@ -11,6 +11,7 @@ from mien.inversion.feature import (
     FeatureTransformer,
     copying,
     feature_config,
+    filling,
 )
 from mien.inversion.tuning import TuningConfig, tune_generator
 
@@ -28,6 +29,7 @@ __all__ = [
     "TuningConfig",
     "copying",
     "feature_config",
+    "filling",
     "grow_encoder",
     "refine_encoder",
     "tune_generator",

@@ -40,6 +40,8 @@ class FeatureConfig:
         copies: leave Δf where the source's head was: the published failure, for comparison. None means no.
         matching: width of the descriptions by which places of two maps are matched. None matches nothing: the flow
             comes from convolutions alone.
+        fills: add to the carried Δf what the moved face shows and the source did not: teeth behind lips that part,
+            lids that close. None carries Δf alone.
     """
 
     resolution: int = 32
@@ -49,6 +51,7 @@ class FeatureConfig:
     depth: int = 3
     copies: bool | None = None
     matching: int | None = None
+    fills: bool | None = None
 
     def __post_init__(self) -> None:
         factor = self.picture // max(1, self.resolution)
@@ -140,9 +143,10 @@ class Matching(nn.Module):
 class FeatureTransformer(nn.Module):
     """FT: Δf, the source's f and the moved f, each (B, C, R, R) → Δf as the moved face needs it.
 
-    FT(Δf) = 2σ(n_m) ⊙ warp(Δf, ½·tanh(n_xy) + m), with n = N(Δf, f, f_moved) − N(Δf, f, f) and
+    FT(Δf) = 2σ(n_m) ⊙ warp(Δf, ½·tanh(n_xy) + m) + n_f, with n = N(Δf, f, f_moved) − N(Δf, f, f) and
     m = M(f, f_moved) − M(f, f): a face that does not move keeps its Δf exactly, whatever N and M are. N, convolutions,
-    sees the map at its own side, at half and at a quarter of it; M, `Matching`, all places at once.
+    sees the map at its own side, at half and at a quarter of it; M, `Matching`, all places at once. n_f is there where
+    the configuration says `fills`.
     """
 
     def __init__(self, config: FeatureConfig) -> None:
@@ -152,18 +156,24 @@ class FeatureTransformer(nn.Module):
         self.read = EqualConv(3 * config.channels, width, 1)
         self.down = nn.ModuleList(ResidualDown(width, width) for _ in range(2))
         self.up = nn.ModuleList(EqualConv(width, width, 3) for _ in range(2))
-        self.write = EqualConv(width, 3, 3, act=False)
+        self.write = EqualConv(width, self.num_fields, 3, act=False)
         nn.init.zeros_(self.write.weight)
         self.matching = None if config.matching is None else Matching(config, config.matching)
 
+    @property
+    def num_fields(self) -> int:
+        """Channels of N: flow, factor, and one for each channel of the map that is filled."""
+        return 3 + (self.config.channels if self.config.fills else 0)
+
     def rest(self, delta: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """N(Δf, f, f), and M(f, f) behind it, which are the same for all frames of a source: (B, 3 or 5, R, R)."""
+        """N(Δf, f, f), and M(f, f) behind it, which are the same for all frames of a source: (B, F, R, R)."""
         return self._network(delta, source, source)
 
     def field(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The flow (B, 2, R, R), (x, y) in half sides of the map, and the factors (B, 1, R, R) in 0…2.
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The flow (B, 2, R, R), (x, y) in half sides of the map; the factors (B, 1, R, R) in 0…2; and what is added,
+        (B, C, R, R), of no channels where nothing is.
 
         Args:
             delta, source, moved: as `forward`.
@@ -172,15 +182,17 @@ class FeatureTransformer(nn.Module):
         rest = self.rest(delta, source) if rest is None else rest
         raw = (self._network(delta, source, moved) - rest).float()
         flow = 0.5 * raw[:, :2].tanh()
-        return flow if self.matching is None else flow + raw[:, 3:], 2 * raw[:, 2:3].sigmoid()
+        flow = flow if self.matching is None else flow + raw[:, -2:]
+        return flow, 2 * raw[:, 2:3].sigmoid(), raw[:, 3 : self.num_fields]
 
     def forward(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
     ) -> torch.Tensor:
         if self.config.copies:
             return delta.expand_as(moved)
-        flow, factor = self.field(delta, source, moved, rest)
-        return factor * warp(delta.float(), flow)
+        flow, factor, added = self.field(delta, source, moved, rest)
+        carried = factor * warp(delta.float(), flow)
+        return carried + added if self.config.fills else carried
 
     def _network(self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
         x = self.read(torch.cat([delta.to(moved.dtype), source.to(moved.dtype), moved], 1))
@@ -209,7 +221,7 @@ def warp(features: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class FeatureShift:
-    """What refinement knows of B sources, found once: Δf and f (B, C, R, R), and N and M at rest (B, 3 or 5, R, R)."""
+    """What refinement knows of B sources, found once: Δf and f (B, C, R, R), and N and M at rest (B, F, R, R)."""
 
     delta: torch.Tensor
     source: torch.Tensor
@@ -260,6 +272,16 @@ class FeatureRefiner(nn.Module):
             return moved + self.transformer(own.delta, own.source, moved, own.rest)
 
         return Trace(change={self.config.layer: change}, by_sample=len(shift.delta) == 1)
+
+
+def filling(refiner: FeatureRefiner) -> FeatureRefiner:
+    """A refiner that may learn to fill, with the weights of one that does not; until then it answers as that one."""
+    other = FeatureRefiner(replace(refiner.config, fills=True))
+    state, stored = other.state_dict(), refiner.state_dict()
+    for name, value in stored.items():
+        state[name] = torch.cat([value, state[name][len(value) :]]) if value.shape != state[name].shape else value
+    other.load_state_dict(state)
+    return other.to(next(refiner.parameters()).device)
 
 
 def copying(refiner: FeatureRefiner) -> FeatureRefiner:

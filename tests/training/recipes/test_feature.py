@@ -73,6 +73,10 @@ def test_it_starts_from_another_run(recipe, run_config, trained):
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), stored.parameters(), strict=True))
     assert all(p.requires_grad for p in again.parameters())
     assert feature.train(recipe(start=first), run_config("second", 1)).step == 1
+    fills = feature.train(recipe(start=first, fills=True), run_config("fills", 2)).config.out
+    assert load_feature(fills).config == replace(stored.config, fills=True)
+    assert feature.new_refiner(recipe(start=fills, fills=True), generator).config.fills
+    assert feature.new_refiner(recipe(layer=8, fills=True), generator).config.fills
     narrow = Generator(replace(generator.config, channel_base=64))
     with pytest.raises(TrainingError, match="does not fit this generator"):
         feature.new_refiner(recipe(start=first), narrow)

@@ -12,7 +12,7 @@ import torch
 
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
-from mien.inversion import FeatureRefiner, copying, feature_config
+from mien.inversion import FeatureRefiner, copying, feature_config, filling
 from mien.stylegan2 import Discriminator, Generator
 from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
 from mien.training.game import judge_loss
@@ -44,6 +44,7 @@ class FeatureRecipe:
         layer: side of the feature map that is refined: 16, 32 or 64.
         width: of the inner layers of both networks.
         matching: width of the descriptions by which the transformer matches places; None leaves the matching out.
+        fills: let the transformer add what moved faces show and the source did not; with `start`, too.
         discriminator: run whose discriminator keeps pictures sharp; None leaves that loss out.
         critic_lr: learning rate at which it goes on learning, from refined pictures against the true ones; 0 leaves it
             as it was.
@@ -65,6 +66,7 @@ class FeatureRecipe:
     layer: int = 32
     width: int = 48
     matching: int | None = 32
+    fills: bool = False
     discriminator: Path | None = None
     photographs: float = 0.35
     truncation: float = 1.0
@@ -115,11 +117,12 @@ def new_refiner(config: FeatureRecipe, generator: Generator) -> FeatureRefiner:
         side = refiner.config.resolution
         if side not in generator.config.resolutions or refiner.config.channels != generator.config.channels(side):
             raise TrainingError(f"{config.start}: its refinement does not fit this generator")
-        return refiner
+        return filling(refiner) if config.fills and not refiner.config.fills else refiner
     try:
-        return FeatureRefiner(feature_config(generator.config, config.layer, config.width, config.matching))
+        refiner = FeatureRefiner(feature_config(generator.config, config.layer, config.width, config.matching))
     except ValueError as error:
         raise TrainingError(f"--layer {config.layer}: {error}") from error
+    return filling(refiner) if config.fills else refiner
 
 
 class Game:

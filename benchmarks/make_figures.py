@@ -2,13 +2,13 @@
 
     python benchmarks/make_figures.py --bundle avatar
 
-Writes docs/images/demo.jpg (driver frames above the results for two sources) and samples.jpg (samples of the generator
-at truncation 0.7 and 1).
+Writes docs/images/demo.jpg (driver frames above the results for two sources), methods.jpg (the same frames by each
+method, and with the copied shift) and samples.jpg (samples of the generator at truncation 0.7 and 1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,15 @@ import tyro
 
 import mien
 from mien.images import grid, read_image, resize, to_tensor, to_uint8, write_image
+from mien.inversion import copying
 from mien.media import read_video
+from mien.pipelines.moving import Method
 from mien.pipelines.reenactor import Reenactor, load
 
 ASSETS = Path(mien.__file__).parent / "assets" / "samples"
 SOURCES = ("source_1.jpg", "source_2.jpg")
 TILE_PX = 192
+ROWS: tuple[Method, ...] = ("directions", "stylemask", "one-shot", "stylemask-refined")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,18 @@ def drive(model: Reenactor) -> list[np.ndarray]:
     for name in SOURCES:
         identity = model.identify(read_image(ASSETS / name))
         rows.append(tiles(np.stack(list(model.stream(identity, frames)))))
+    return rows
+
+
+def by_method(model: Reenactor, source: str) -> list[np.ndarray]:
+    """Driver frames, the results of each method of `ROWS`, and last one-shot with the shift left where it was."""
+    frames = [frame.image for frame in read_video(ASSETS / "driver.mp4")]
+    copied = Reenactor(replace(model.bundle, feature=copying(model.bundle.need_feature())), model.device, model.tracker)
+    picture = read_image(ASSETS / source)
+    ways: list[tuple[Reenactor, Method]] = [*((model, method) for method in ROWS), (copied, "one-shot")]
+    rows = [tiles(np.stack(frames))]
+    for one, method in ways:
+        rows.append(tiles(np.stack(list(one.stream(one.identify(picture), frames, method=method)))))
     return rows
 
 
@@ -86,6 +101,8 @@ def main(settings: Settings) -> None:
     rows = drive(model)
     index = np.linspace(0, len(rows[0]) - 1, settings.columns).round().astype(int)
     write_image(settings.out / "demo.jpg", with_sources(rows, index))
+    compared = [row[index] for row in by_method(model, SOURCES[1])]
+    write_image(settings.out / "methods.jpg", grid(np.concatenate(compared), len(index)))
     write_samples(model, settings.out / "samples.jpg")
 
 

@@ -25,7 +25,7 @@ from mien.errors import MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor, to_uint8
-from mien.pipelines.moving import Method
+from mien.pipelines.moving import MIXING, Method
 from mien.pipelines.reenactor import Reenactor
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
@@ -76,6 +76,11 @@ def methods_of(model: Reenactor) -> tuple[Method, ...]:
         "stylemask-refined": bundle.masks is not None and bundle.feature is not None,
     }
     return tuple(method for method, is_there in there.items() if is_there)
+
+
+def inversions_of(model: Reenactor) -> tuple[Method, ...]:
+    """Those among them that draw a source at rest differently: mixing changes nothing there."""
+    return tuple(method for method in methods_of(model) if method not in MIXING)
 
 
 def measure(tracker: Tracker, images: Sequence[np.ndarray]) -> FaceParams:

@@ -20,8 +20,8 @@ from instruments import (
     ReidentificationNet,
     data_folder,
     enlarged,
+    inversions_of,
     measure,
-    methods_of,
     named_coordinates,
     plain,
     report,
@@ -83,7 +83,7 @@ def main(settings: Settings) -> None:
     data, model = data_folder(settings.data), load(settings.bundle)
     faces = load_photographs("held_out", data)
     photographs = [faces.pictures[owner] for owner in faces.owner]
-    methods = methods_of(model)
+    methods = inversions_of(model)
     crops, made, rows = redrawn(model, photographs, methods)
     CONSOLE.log(f"{len(rows)} of {len(photographs)} photographs found and inverted")
     judge, net = MediaPipeTracker(data / "models" / "face_landmarker.task"), ReidentificationNet(data)

@@ -21,6 +21,7 @@ from instruments import (
     ReidentificationNet,
     data_folder,
     enlarged,
+    inversions_of,
     measure,
     methods_of,
     named_coordinates,
@@ -75,15 +76,16 @@ def load_couples(data: Path, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
 def main(settings: Settings) -> None:
     """Drives everybody by their own smile."""
     data, model = data_folder(settings.data), load(settings.bundle)
-    methods = methods_of(model)
-    rows = [*REFERENCES, *(f"{kind}, {m}" for m in methods for kind in ("inversion", "result"))]
+    methods, inversions = methods_of(model), inversions_of(model)
+    rows = [*REFERENCES, *(f"inversion, {m}" for m in inversions), *(f"result, {m}" for m in methods)]
     pictures: dict[str, list[np.ndarray]] = {row: [] for row in rows}
     for neutral, smiling in track(load_couples(data, settings.part), "driving", console=CONSOLE):
         identity = model.identify(neutral)
         pictures["neutral"].append(identity.image)
         pictures["smiling"].append(model.identify(smiling).image)
-        for method in methods:
+        for method in inversions:
             pictures[f"inversion, {method}"].append(model.edit(identity, method))
+        for method in methods:
             pictures[f"result, {method}"].append(model.drive(identity, smiling, method=method))
     results = compared(data, pictures)
     if settings.picture is not None:

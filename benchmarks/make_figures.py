@@ -1,9 +1,10 @@
 """The pictures of the documentation, from a bundle and the packaged samples.
 
-    python benchmarks/make_figures.py --bundle avatar
+    python benchmarks/make_figures.py --bundle avatar --refined runs/layer16 runs/layer32 runs/layer64
 
 Writes docs/images/demo.jpg (driver frames above the results for two sources), methods.jpg (the same frames by each
-method, and with the copied shift) and samples.jpg (samples of the generator at truncation 0.7 and 1).
+method, and with the copied shift), samples.jpg (samples of the generator at truncation 0.7 and 1) and, where bundles
+with other refinements are given, refined.jpg (the same frames by each of them).
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class Settings:
         bundle: name or folder of the bundle.
         out: folder of the pictures.
         columns: driver frames shown in the still picture.
+        refined: bundles whose refinement is laid under that of the bundle.
     """
 
     bundle: str = "avatar"
     out: Path = Path("docs/images")
     columns: int = 7
+    refined: tuple[str, ...] = ()
 
 
 def tiles(images: np.ndarray) -> np.ndarray:
@@ -58,12 +61,16 @@ def drive(model: Reenactor) -> list[np.ndarray]:
     return rows
 
 
-def by_method(model: Reenactor, source: str) -> list[np.ndarray]:
-    """Driver frames, the results of each method of `ROWS`, and last one-shot with the shift left where it was."""
-    frames = [frame.image for frame in read_video(ASSETS / "driver.mp4")]
+def all_ways(model: Reenactor) -> list[tuple[Reenactor, Method]]:
+    """Each method of `ROWS`, and one-shot with the shift left where it was."""
     copied = Reenactor(replace(model.bundle, feature=copying(model.bundle.need_feature())), model.device, model.tracker)
+    return [*((model, method) for method in ROWS), (copied, "one-shot")]
+
+
+def driven_by(ways: list[tuple[Reenactor, Method]], source: str) -> list[np.ndarray]:
+    """Driver frames, then what each model makes of a source by its method."""
+    frames = [frame.image for frame in read_video(ASSETS / "driver.mp4")]
     picture = read_image(ASSETS / source)
-    ways: list[tuple[Reenactor, Method]] = [*((model, method) for method in ROWS), (copied, "one-shot")]
     rows = [tiles(np.stack(frames))]
     for one, method in ways:
         rows.append(tiles(np.stack(list(one.stream(one.identify(picture), frames, method=method)))))
@@ -101,8 +108,13 @@ def main(settings: Settings) -> None:
     rows = drive(model)
     index = np.linspace(0, len(rows[0]) - 1, settings.columns).round().astype(int)
     write_image(settings.out / "demo.jpg", with_sources(rows, index))
-    compared = [row[index] for row in by_method(model, SOURCES[1])]
-    write_image(settings.out / "methods.jpg", grid(np.concatenate(compared), len(index)))
+    refined: list[tuple[Reenactor, Method]] = [
+        (load(name), "one-shot") for name in (settings.bundle, *settings.refined)
+    ]
+    for name, ways in {"methods": all_ways(model), "refined": refined if settings.refined else []}.items():
+        if ways:
+            compared = [row[index] for row in driven_by(ways, SOURCES[1])]
+            write_image(settings.out / f"{name}.jpg", grid(np.concatenate(compared), len(index)))
     write_samples(model, settings.out / "samples.jpg")
 
 

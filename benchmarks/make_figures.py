@@ -108,13 +108,12 @@ def main(settings: Settings) -> None:
     rows = drive(model)
     index = np.linspace(0, len(rows[0]) - 1, settings.columns).round().astype(int)
     write_image(settings.out / "demo.jpg", with_sources(rows, index))
-    refined: list[tuple[Reenactor, Method]] = [
-        (load(name), "one-shot") for name in (settings.bundle, *settings.refined)
-    ]
-    for name, ways in {"methods": all_ways(model), "refined": refined if settings.refined else []}.items():
-        if ways:
-            compared = [row[index] for row in driven_by(ways, SOURCES[1])]
-            write_image(settings.out / f"{name}.jpg", grid(np.concatenate(compared), len(index)))
+    pictures = {"methods": all_ways(model)}
+    if settings.refined:
+        pictures["refined"] = [(model, "one-shot"), *((load(name), "one-shot") for name in settings.refined)]
+    for name, ways in pictures.items():
+        compared = [row[index] for row in driven_by(ways, SOURCES[1])]
+        write_image(settings.out / f"{name}.jpg", grid(np.concatenate(compared), len(index)))
     write_samples(model, settings.out / "samples.jpg")
 
 

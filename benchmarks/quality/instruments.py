@@ -12,6 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.benchmark.recognition import ReidentificationNet as ReidentificationNet
-from mien.errors import MissingDataError
+from mien.errors import BundleError, MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor, to_uint8
-from mien.pipelines.moving import MIXING, Method
+from mien.pipelines.moving import METHODS, MIXING, Method, choose_method
 from mien.pipelines.reenactor import Reenactor
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
@@ -68,14 +69,11 @@ def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
 
 def methods_of(model: Reenactor) -> tuple[Method, ...]:
     """What the bundle can do."""
-    bundle = model.bundle
-    there: dict[Method, bool] = {
-        "directions": bundle.directions is not None,
-        "one-shot": bundle.feature is not None,
-        "stylemask": bundle.masks is not None,
-        "stylemask-refined": bundle.masks is not None and bundle.feature is not None,
-    }
-    return tuple(method for method, is_there in there.items() if is_there)
+    found = []
+    for method in METHODS:
+        with suppress(BundleError):
+            found.append(choose_method(model.bundle, method))
+    return tuple(found)
 
 
 def inversions_of(model: Reenactor) -> tuple[Method, ...]:

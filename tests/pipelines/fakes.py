@@ -15,6 +15,7 @@ from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import ARKIT_NAMES, FaceParams
 from mien.inversion.encoder import Encoder, EncoderConfig
 from mien.media import VideoWriter
+from mien.methods import MaskNetworks, StyleMaskConfig
 from mien.methods.direction import DirectionConfig, DirectionMatrix
 from mien.pipelines import Reenactor
 from mien.stylegan2 import Generator, GeneratorConfig
@@ -69,6 +70,16 @@ class PaintedTracker:
             valid=torch.tensor([pixel[0] > 160]),
             score=torch.ones(1),
         )
+
+
+def random_masks() -> MaskNetworks:
+    """Mask networks for the first three layers of `random_bundle` that decide something."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
+    for weight in masks.parameters():
+        weight.mul_(100)
+    return masks
 
 
 def random_bundle(seed: int = 0) -> Bundle:

@@ -12,7 +12,7 @@ from mien.errors import BundleError, ImageError, InputError
 from mien.face3d import deca_motion_space, published_ranges
 from mien.images import read_image, to_tensor, to_uint8, write_image
 from mien.inversion import Encoder, TuningConfig
-from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
+from mien.methods import DirectionConfig, DirectionMatrix
 from mien.pipelines import EditOptions, Reenactor, edit_photo
 from mien.pipelines.moving import bundle_tracker, choose_method, landmarker_of, mix_styles
 from mien.tracking import CropSmoother, DecaNet, DecaNetConfig, DecaTracker, Smoothing, follow
@@ -21,11 +21,7 @@ from mien.tracking import CropSmoother, DecaNet, DecaNetConfig, DecaTracker, Smo
 @pytest.fixture
 def mixing(fakes) -> Reenactor:
     """A model with mask networks and without directions."""
-    torch.manual_seed(1)
-    masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
-    for weight in masks.parameters():
-        weight.mul_(100)
-    bundle = replace(fakes.random_bundle(), directions=None, masks=masks, truncation=0.8)
+    bundle = replace(fakes.random_bundle(), directions=None, masks=fakes.random_masks(), truncation=0.8)
     return Reenactor(bundle, tracker=fakes.PaintedTracker())
 
 
@@ -106,11 +102,8 @@ def complete(fakes) -> Reenactor:
     bundle = fakes.random_bundle()
     torch.manual_seed(1)
     config = replace(bundle.encoder.config, pose_free=True)
-    masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
-    for weight in masks.parameters():
-        weight.mul_(100)
     encoder = Encoder(config).requires_grad_(False).eval()
-    bundle = replace(bundle, encoder=encoder, masks=masks, truncation=0.8)
+    bundle = replace(bundle, encoder=encoder, masks=fakes.random_masks(), truncation=0.8)
     return Reenactor(bundle, tracker=fakes.PaintedTracker())
 
 

@@ -12,7 +12,6 @@ from mien.checkpoints import load_bundle, save_bundle
 from mien.errors import BundleError, InputError, NoFaceError
 from mien.images import to_tensor, to_uint8, write_image
 from mien.inversion import FeatureConfig, FeatureRefiner, TuningConfig, copying, feature_config
-from mien.methods import MaskNetworks, StyleMaskConfig
 from mien.methods.direction import move_code
 from mien.pipelines import EditOptions, Reenactor, VideoOptions, edit_photo, reenact_video
 from mien.pipelines.baselines import baseline_model
@@ -87,13 +86,9 @@ def test_streams_edits_and_contests_draw_what_drive_draws(refining, fakes, sourc
 
 
 @pytest.fixture
-def mixing(refining) -> Reenactor:
+def mixing(refining, fakes) -> Reenactor:
     """The same with mask networks that do something."""
-    torch.manual_seed(1)
-    masks = MaskNetworks(StyleMaskConfig(widths=(8, 8, 8))).requires_grad_(False)
-    for weight in masks.parameters():
-        weight.mul_(100)
-    return Reenactor(replace(refining.bundle, masks=masks), tracker=refining.tracker)
+    return Reenactor(replace(refining.bundle, masks=fakes.random_masks()), tracker=refining.tracker)
 
 
 def test_mixed_styles_are_refined_like_moved_codes(mixing, fakes, source, driver):

@@ -14,6 +14,7 @@ from mien.errors import InputError
 
 Output = Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="PATH")]
 Tracker = Literal["embedded", "mediapipe"]
+MethodChoice = Literal["auto", "directions", "one-shot", "stylemask", "stylemask-refined"]
 
 
 def read_face(text: str) -> str | int:

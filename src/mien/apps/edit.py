@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from mien.apps.arguments import Output, Tracker, read_face, read_range, read_rate
+from mien.apps.arguments import MethodChoice, Output, Tracker, read_face, read_range, read_rate
 from mien.apps.screen import progress_bar, say, show_table, warn
 from mien.errors import InputError
 
@@ -31,7 +31,7 @@ class Arguments:
     """Picture of the person."""
     output: Output
     """Result: a picture, or .mp4 .m4v .mov .mkv for a range."""
-    method: Literal["auto", "directions", "one-shot", "stylemask", "stylemask-refined"] = "auto"
+    method: MethodChoice = "auto"
     """How coordinates become a picture: directions; one-shot, which also refines features; or stylemask, which moves
     only channels of the pose (stylemask-refined: refined, too). auto: one-shot where the bundle can."""
     grid: bool = False

@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from mien.apps.arguments import (
+    MethodChoice,
     Output,
     Tracker,
     joined_strength,
@@ -37,7 +38,7 @@ class Arguments:
     """Video, folder of pictures, or photo of the person who moves."""
     output: Output
     """Result: .mp4 .m4v .mov .mkv, a picture for a photo, or a new folder."""
-    method: Literal["auto", "directions", "one-shot", "stylemask", "stylemask-refined"] = "auto"
+    method: MethodChoice = "auto"
     """How motion becomes a new picture; auto: one-shot where the bundle can, else directions, else stylemask;
     stylemask-refined is to stylemask what one-shot is to directions."""
     mask_layers: int = 0

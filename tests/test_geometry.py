@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from mien.geometry import (
@@ -12,6 +13,7 @@ from mien.geometry import (
     quaternion_from_rotation,
     rotation_from_angles,
     rotation_from_axis_angle,
+    turned_angles,
 )
 
 NOSE, CROWN = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 0.0])
@@ -81,3 +83,11 @@ def test_axis_angle_can_be_differentiated_at_rest():
         assert torch.autograd.gradcheck(rotation_from_axis_angle, vector, atol=1e-4)
     vector = torch.tensor([[0.3, -1.1, 0.2]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda v: axis_angle_from_rotation(rotation_from_axis_angle(v)), vector)
+
+
+def test_turning_a_picture_clockwise_adds_roll():
+    angles = torch.tensor([[0.0, 0.0, 0.1], [0.5, 0.2, 0.0]], dtype=torch.float64)
+    turned = turned_angles(angles, torch.tensor([0.3, 0.3], dtype=torch.float64))
+    assert turned[0].tolist() == pytest.approx([0, 0, 0.4])
+    back = turned_angles(turned, torch.tensor([-0.3, -0.3], dtype=torch.float64))
+    assert torch.allclose(back, angles)

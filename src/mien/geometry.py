@@ -48,6 +48,17 @@ def angles_from_rotation(rotation: torch.Tensor) -> torch.Tensor:
     return torch.stack([yaw, pitch, roll], -1)
 
 
+def turned_angles(angles: torch.Tensor, tilt: torch.Tensor) -> torch.Tensor:
+    """Head angles after the picture was turned clockwise by `tilt`.
+
+    Args:
+        angles: (B, 3) radians.
+        tilt: (B,) radians.
+    """
+    turn = rotation_from_angles(torch.stack([torch.zeros_like(tilt), torch.zeros_like(tilt), tilt], -1))
+    return angles_from_rotation(turn @ rotation_from_angles(angles))
+
+
 def rotation_from_axis_angle(axis_angle: torch.Tensor) -> torch.Tensor:
     """Rodrigues' formula, R = I + sin t/t · K + (1 − cos t)/t² · K², exact and differentiable at rest.
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from mien.geometry import apply_affine
-from mien.tracking.framing import BOX_MARGIN, box_from_landmarks, crop_matrix, turned_angles, upright_frame
+from mien.tracking.framing import BOX_MARGIN, box_from_landmarks, crop_matrix, upright_frame
 
 
 @pytest.mark.parametrize("degrees", [-70, -20, 0, 35])
@@ -37,11 +36,3 @@ def test_crop_matrix_undoes_the_tilt(face_points):
     assert np.allclose((crop.min(0) + crop.max(0)) / 2, 47.5)
     assert max(np.ptp(crop, axis=0)) == pytest.approx(96 / BOX_MARGIN)
     assert upright_frame(crop)[2] == pytest.approx(0, abs=1e-9)
-
-
-def test_turning_a_picture_clockwise_adds_roll():
-    angles = torch.tensor([[0.0, 0.0, 0.1], [0.5, 0.2, 0.0]], dtype=torch.float64)
-    turned = turned_angles(angles, torch.tensor([0.3, 0.3], dtype=torch.float64))
-    assert turned[0].tolist() == pytest.approx([0, 0, 0.4])
-    back = turned_angles(turned, torch.tensor([-0.3, -0.3], dtype=torch.float64))
-    assert torch.allclose(back, angles)

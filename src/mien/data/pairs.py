@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from mien.face3d import FaceParams, MotionSpace
-from mien.geometry import angles_from_rotation, rotation_from_angles
+from mien.geometry import turned_angles
 from mien.images import shrink_to, to_tensor
 
 REGION_WEIGHTS = (0.5, 1.5, 0.7, 8.0, 5.0, 3.0, 0.5)
@@ -104,9 +104,8 @@ class FramePairs:
         angle = torch.randn(len(batch.target), generator=generator) * spread
         angle[:straight] = 0
         none = torch.zeros_like(angle)
-        turn = rotation_from_angles(torch.stack([none, none, angle], 1))
         params = self._params[batch.target_index]
-        turned = angles_from_rotation(turn @ rotation_from_angles(params.angles))
+        turned = turned_angles(params.angles, angle)
         theta = torch.stack([angle.cos(), angle.sin(), none, -angle.sin(), angle.cos(), none], 1).reshape(-1, 2, 3)
         field = F.affine_grid(theta, list(batch.target.shape), align_corners=False)
         both = torch.cat([batch.target, batch.weight], 1)

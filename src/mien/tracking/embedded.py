@@ -17,10 +17,10 @@ from mien.alignment.crop import Crop
 from mien.errors import BundleError
 from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import FaceParams
-from mien.geometry import apply_affine
+from mien.geometry import apply_affine, turned_angles
 from mien.images import to_tensor
 from mien.tracking.detector import DetectorConfig, FaceDetector, boxes_from_maps
-from mien.tracking.framing import box_from_landmarks, crop_matrix, turned_angles, upright_frame
+from mien.tracking.framing import box_from_landmarks, crop_matrix, upright_frame
 from mien.tracking.layers import folded
 from mien.tracking.protocol import Box, checked_picture, merge_boxes
 from mien.tracking.regressor import FaceReading, FaceRegressor, RegressorConfig

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from mien.geometry import angles_from_rotation, rotation_from_angles
 from mien.tracking.protocol import Box
 
 BOX_MARGIN = 1.30
@@ -39,17 +37,6 @@ def box_from_landmarks(landmarks: np.ndarray, score: float = 1.0) -> Box:
     """The box that belongs to (68, 2) points: what detectors are trained for and what following uses."""
     centre, side, _ = upright_frame(landmarks)
     return Box.square(centre, side, score)
-
-
-def turned_angles(angles: torch.Tensor, tilt: torch.Tensor) -> torch.Tensor:
-    """Head angles after the picture was turned clockwise by `tilt`.
-
-    Args:
-        angles: (B, 3) radians.
-        tilt: (B,) radians.
-    """
-    turn = rotation_from_angles(torch.stack([torch.zeros_like(tilt), torch.zeros_like(tilt), tilt], -1))
-    return angles_from_rotation(turn @ rotation_from_angles(angles))
 
 
 def crop_matrix(centre: np.ndarray, side: float, tilt: float, size: int) -> np.ndarray:

@@ -12,8 +12,9 @@ import torch
 
 from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import ARKIT_NAMES
+from mien.geometry import turned_angles
 from mien.tracking.augmentation import degrade, occlude, shift_colours
-from mien.tracking.framing import crop_matrix, turned_angles, upright_frame
+from mien.tracking.framing import crop_matrix, upright_frame
 
 EMPTY_SHARE = 0.14
 CLEAN_SHARE = 0.4

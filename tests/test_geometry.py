@@ -10,6 +10,7 @@ from mien.geometry import (
     axis_angle_from_rotation,
     compose_affine,
     invert_affine,
+    lean_of,
     quaternion_from_rotation,
     rotation_from_angles,
     rotation_from_axis_angle,
@@ -91,3 +92,12 @@ def test_turning_a_picture_clockwise_adds_roll():
     assert turned[0].tolist() == pytest.approx([0, 0, 0.4])
     back = turned_angles(turned, torch.tensor([-0.3, -0.3], dtype=torch.float64))
     assert torch.allclose(back, angles)
+
+
+def test_the_lean_is_what_turning_the_picture_adds(rng):
+    """A head that only leans leans by its roll; turning a picture adds to the lean of any head."""
+    assert float(lean_of(torch.tensor([0.0, 0.0, -0.4]))) == pytest.approx(-0.4)
+    angles = torch.from_numpy(rng.uniform(-0.8, 0.8, (50, 3)))
+    for turn in (-0.5, 0.3):
+        leaning = turned_angles(angles, torch.full((50,), turn, dtype=torch.float64))
+        torch.testing.assert_close(lean_of(leaning), lean_of(angles) + turn)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from mien.errors import ImageError, OutputError
-from mien.images import SYNTHETIC_NOTE, grid, read_image, resize, shrink_to, to_tensor, to_uint8, write_image
+from mien.images import SYNTHETIC_NOTE, grid, read_image, resize, shrink_to, to_tensor, to_uint8, turn, write_image
 
 
 def _picture(rng, height=6, width=9):
@@ -111,3 +111,30 @@ def test_resizing_does_not_depend_on_the_batch():
     for i in range(3):
         torch.testing.assert_close(together[i : i + 1], resize(batch[i : i + 1], 33))
     assert together[0].max() <= batch[0].max() and together[0].min() >= batch[0].min()
+
+
+def test_turning_is_clockwise_about_the_centre():
+    """A white quarter of the picture comes to lie where a clockwise turn puts it; nothing leaves the range."""
+    picture = torch.full((1, 3, 32, 32), -1.0)
+    picture[..., :16, :16] = 1.0  # top left
+    quarter = torch.tensor([torch.pi / 2])
+    assert torch.allclose(turn(picture, quarter), picture.flip(3), atol=1e-4), "top left → top right"
+    assert torch.allclose(turn(turn(picture, quarter), -quarter), picture, atol=1e-4)
+    noise = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    turned = turn(noise, torch.tensor([0.0, 0.7]))
+    assert (
+        torch.allclose(turned[0], noise[0], atol=1e-4) and turned.min() >= noise.min() and turned.max() <= noise.max()
+    )
+
+
+def test_corners_of_turned_pictures_are_blurred_continuations():
+    """Stripes go on in the corners, but not as stripes: nothing is mirrored and nothing is black."""
+    stripes = torch.ones(1, 3, 64, 64) * 0.5
+    stripes[..., ::2, :] = 0.9
+    turned = turn(stripes, torch.tensor([torch.pi / 4]))
+    assert turned.min() >= 0.5
+    line = torch.full((1, 3, 64, 64), -1.0)
+    line[..., 8:16, :] = line[..., 48:56, :] = line[..., 8:16] = line[..., 48:56] = 1.0
+    line[..., :8, :] = line[..., 56:, :] = line[..., :8] = line[..., 56:] = -1.0
+    assert turn(line, torch.tensor([torch.pi / 4]))[0, :, :8, :8].max() < -0.5, "a line near the edge is not mirrored"
+    assert turned[0, 0, :6, :6].std() < 0.05 and turned[0, 0, 29:35, 29:35].std() > 0.05

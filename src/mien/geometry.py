@@ -59,6 +59,22 @@ def turned_angles(angles: torch.Tensor, tilt: torch.Tensor) -> torch.Tensor:
     return angles_from_rotation(turn @ rotation_from_angles(angles))
 
 
+def lean_of(angles: torch.Tensor) -> torch.Tensor:
+    """How far heads lean in the picture plane: t of R = Rz(−t)·S, where S does not turn about the line of sight.
+
+    With the quaternion (w, x, y, z) of R, −t/2 is the angle of (w, z) (swing–twist decomposition).
+
+    Args:
+        angles: (..., 3) radians.
+
+    Returns:
+        (...) radians, clockwise > 0; the roll, where a head neither turns nor nods.
+    """
+    rotation = rotation_from_angles(angles)
+    sine, cosine = rotation[..., 1, 0] - rotation[..., 0, 1], rotation[..., 0, 0] + rotation[..., 1, 1]
+    return -torch.atan2(sine, cosine)
+
+
 def rotation_from_axis_angle(axis_angle: torch.Tensor) -> torch.Tensor:
     """Rodrigues' formula, R = I + sin t/t · K + (1 − cos t)/t² · K², exact and differentiable at rest.
 

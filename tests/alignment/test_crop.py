@@ -2,13 +2,15 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from mien.alignment import CROPS, deca_crop, ffhq_crop, head_crop, voxceleb_crop, weak_perspective
-from mien.alignment.crop import RIGID_LANDMARKS, RIGID_POINTS_CM
+from mien.alignment.crop import RIGID_LANDMARKS, RIGID_POINTS_CM, square_crop
 from mien.geometry import angles_from_rotation, apply_affine, compose_affine, invert_affine, rotation_from_angles
+from mien.images import to_tensor, to_uint8, turn
 
 
 def landmarks_of(angles: np.ndarray, scale: float, shift: np.ndarray) -> np.ndarray:
@@ -131,3 +133,15 @@ def test_pixels_land_where_points_says(kind, spread):
 
 def test_rotation_of_degrees():
     assert math.degrees(float(angles_from_rotation(torch.eye(3))[0])) == 0
+
+
+def test_a_turned_crop_is_the_turned_picture_of_the_crop(rng):
+    """Cutting turned and turning what was cut agree in the middle; points follow."""
+    image = cv2.GaussianBlur(rng.integers(0, 256, (300, 300, 3), dtype=np.uint8), (0, 0), 6)
+    crop = square_crop(np.array([150.0, 140.0]), 60.0, 96)
+    cut = crop.turned(0.4).apply(image).astype(float)
+    turned = to_uint8(turn(to_tensor(crop.apply(image)), torch.tensor([0.4])))[0]
+    assert np.abs(cut - turned)[24:72, 24:72].max() <= 4
+    np.testing.assert_allclose(crop.turned(0.4).points(np.array([150.0, 140.0])), [47.5, 47.5])
+    right = crop.turned(np.pi / 2).points(np.array([150.0, 110.0]))
+    assert right[0] > 60 and right[1] == pytest.approx(47.5), "what was above the centre is to its right"

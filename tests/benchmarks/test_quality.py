@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import driving
 import generator
 import instruments
+import leaning as leaning_heads
 import numpy as np
 import pairs
 import pytest
@@ -15,6 +16,7 @@ from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import InputError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import ARKIT_NAMES, FaceParams
+from mien.geometry import lean_of
 from mien.inversion.encoder import Encoder, EncoderConfig
 from mien.methods.direction import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator, GeneratorConfig
@@ -111,7 +113,24 @@ def test_each_driver_runs_on_a_random_bundle(tmp_path, data_pack, monkeypatch):
     driving.main(driving.Settings(sources=(source,), frames=10, tracker="mediapipe", **given))
     pairs.main(pairs.Settings(renders=renders, pairs=4, tracker="mediapipe", **given))
     generator.main(generator.Settings(renders=renders, count=4, batch=3, psi=(0.7,), **given))
-    for name in ("driving", "pairs", "generator"):
+    leaning_heads.main(leaning_heads.Settings(bundle=bundle, data=data_pack, count=1, limits=(), tracker="mediapipe"))
+    for name in ("driving", "pairs", "generator", "leaning"):
         results = json.loads((tmp_path / "results" / f"{name}.json").read_text())
         assert str(tmp_path) not in json.dumps(results), "folders of one machine stay out of the results"
         assert (tmp_path / "results" / f"{name}.md").read_text().count("|") > 10
+
+
+def test_heads_lean_by_turning_the_picture():
+    """Targets lean by what was asked, to both sides; the error between two heads is the angle of the rotation."""
+    straight, leaning = leaning_heads.targets(0.0), leaning_heads.targets(30.0)
+    assert len(straight) == 2 * len(leaning_heads.POSES_DEG)
+    errors = leaning_heads.rotation_errors_deg(straight, leaning)
+    torch.testing.assert_close(errors, torch.full((len(straight),), 30.0), rtol=0, atol=1e-2)
+    turned = torch.rad2deg(lean_of(leaning) - lean_of(straight))
+    assert turned.tolist() == pytest.approx([30, -30] * len(leaning_heads.POSES_DEG), abs=1e-3)
+
+
+def test_a_row_of_leaning_heads_counts_only_those_with_a_face():
+    judged = torch.tensor([[1.0, 2.0, 0.5], [0.0, 90.0, 0.0], [1.0, 4.0, 0.7]])
+    row = leaning_heads.row_of(12.0, 30.0, judged)
+    assert row["found"] == pytest.approx(2 / 3, abs=1e-4) and row["error"] == 3 and row["cosine"] == pytest.approx(0.6)

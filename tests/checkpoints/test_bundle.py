@@ -219,3 +219,21 @@ def test_the_range_of_training_pictures_travels(bundle, tmp_path):
     short = dataclasses.replace(bundle, motion=dataclasses.replace(motion, trained=trained[:-1]))
     with pytest.raises(BundleError, match="trained has shape"):
         load_bundle(save_bundle(short, tmp_path / "short"))
+
+
+def test_the_lean_of_training_pictures_travels_and_is_checked(bundle, tmp_path):
+    leaning = dataclasses.replace(bundle, motion=dataclasses.replace(bundle.motion, lean_deg=12.5))
+    folder = save_bundle(leaning, tmp_path / "leaning")
+    assert load_bundle(folder).motion.lean_deg == 12.5
+    for wrong in ("12", True, -1, 181, float("nan"), None):
+        parts = json.loads((folder / "bundle.json").read_text())["parts"]
+        parts["motion"]["config"] = {"lean_deg": wrong}
+        _rewrite(folder, parts=parts)
+        with pytest.raises(BundleError, match="lean_deg"):
+            load_bundle(folder)
+    with pytest.raises(BundleError, match="head crop"):
+        dataclasses.replace(leaning, crop="ffhq").check()
+    nameless = dataclasses.replace(leaning.motion, names=tuple(f"c{i}" for i in range(len(leaning.motion))))
+    unnamed = save_bundle(dataclasses.replace(leaning, motion=nameless), tmp_path / "unnamed")
+    with pytest.raises(BundleError, match="three angles"):
+        load_bundle(unnamed)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from mien.errors import InputError
-from mien.face3d.motion import ARKIT_COORDINATES, arkit_motion_space, deca_motion_space
+from mien.face3d.leaning import take_lean
+from mien.face3d.motion import ARKIT_COORDINATES, MotionSpace, arkit_motion_space, deca_motion_space
 from mien.face3d.ranges import published_ranges
-from mien.pipelines.driving import edit_change, motion_change, strength_vector
+from mien.pipelines.driving import edit_change, motion_change, strength_vector, within_range
 
 MOTION = arkit_motion_space()
 SMILE, YAW = ARKIT_COORDINATES.index("mouth_smile"), ARKIT_COORDINATES.index("yaw")
@@ -21,6 +22,10 @@ def _q(**values: float) -> torch.Tensor:
     return q
 
 
+def _cut(source: torch.Tensor, *others: torch.Tensor, motion: MotionSpace = MOTION, strength: float = 1.0):
+    return within_range(motion, source, motion_change(source, *others, strength=strength))
+
+
 def test_results_stay_where_training_pictures_were():
     jaw = MOTION.index("jaw_open")
     trained = MOTION.ranges.clone()
@@ -29,9 +34,9 @@ def test_results_stay_where_training_pictures_were():
     assert narrow.limits()[:, jaw].tolist() == pytest.approx([-6, 0]) and float(
         narrow.limits()[1, YAW]
     ) == pytest.approx(6)
-    change = motion_change(_q(jaw_open=-6), _q(jaw_open=5, yaw=20), limits=narrow.limits())
+    change = _cut(_q(jaw_open=-6), _q(jaw_open=5, yaw=20), motion=narrow)
     assert change[0, [jaw, YAW]].tolist() == pytest.approx([6, 6])
-    beyond = motion_change(_q(jaw_open=3), _q(jaw_open=5), limits=narrow.limits())
+    beyond = _cut(_q(jaw_open=3), _q(jaw_open=5), motion=narrow)
     assert float(beyond[0, jaw]) == 0, "a source that is beyond by itself stays, and goes no farther"
     edited = narrow.denormalise(_q(jaw_open=-6) + edit_change(narrow, _q(jaw_open=-6), {"jaw_open": 1.0}))
     assert float(edited[0, jaw]) == pytest.approx(0.5)
@@ -46,13 +51,13 @@ def test_absolute_and_relative_change():
 
 
 def test_the_source_never_leaves_the_trained_range():
-    change = motion_change(_q(yaw=2), _q(yaw=20), strength=2.0)
+    change = _cut(_q(yaw=2), _q(yaw=20), strength=2.0)
     assert change[0, YAW] == 4
-    assert motion_change(_q(yaw=2), _q(yaw=2), _q(yaw=20))[0, YAW] == -8
+    assert _cut(_q(yaw=2), _q(yaw=2), _q(yaw=20))[0, YAW] == -8
 
 
 def test_published_matrices_are_not_cut():
-    change = motion_change(_q(yaw=2), _q(yaw=20), strength=2.0, bounded=False)
+    change = motion_change(_q(yaw=2), _q(yaw=20), strength=2.0)
     assert change[0, YAW] == 36
     far = edit_change(MOTION, _q(), {"yaw": 90.0}, bounded=False)
     assert MOTION.denormalise(far)[0, YAW] == pytest.approx(90)
@@ -60,8 +65,20 @@ def test_published_matrices_are_not_cut():
 
 def test_a_source_outside_the_range_stays_where_it_is():
     outside = _q(yaw=7.5)
-    assert torch.equal(motion_change(outside, outside), torch.zeros(1, len(MOTION)))
-    assert motion_change(outside, _q(yaw=9))[0, YAW] == 0 and motion_change(outside, _q(yaw=-9))[0, YAW] == -13.5
+    assert torch.equal(_cut(outside, outside), torch.zeros(1, len(MOTION)))
+    assert _cut(outside, _q(yaw=9))[0, YAW] == 0 and _cut(outside, _q(yaw=-9))[0, YAW] == -13.5
+
+
+def test_a_lean_has_no_limit_where_pictures_are_turned():
+    """Roll is cut at 20 degrees; where what leans beyond 12 is done by turning, it is not, and yaw still is."""
+    far = MOTION.normalise(torch.cat([torch.tensor([[0.0, 0.0, 60.0]]), torch.full((1, len(MOTION) - 3), 0.3)], 1))
+    still = MOTION.normalise(torch.cat([torch.zeros(1, 3), torch.full((1, len(MOTION) - 3), 0.3)], 1))
+    leaning = replace(MOTION, lean_deg=12.0)
+    assert MOTION.denormalise(still + _cut(still, far))[0, 2] == pytest.approx(20, abs=1e-3)
+    assert MOTION.denormalise(still + _cut(still, far, motion=leaning))[0, 2] == pytest.approx(60, abs=1e-3)
+    edited = still + edit_change(leaning, still, {"roll": 60.0, "yaw": 80.0})
+    upright, turn = take_lean(leaning, edited, still)
+    assert float(turn) > 0.5 and float(MOTION.denormalise(upright)[0, 0].abs()) <= 45.001
 
 
 def test_strength_by_group_and_name():

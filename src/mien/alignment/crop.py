@@ -8,13 +8,13 @@ section 5). Where a crop lies is decided here, how its pixels are made in `mien.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from mien.alignment.resampling import RESAMPLING
-from mien.geometry import apply_affine, invert_affine, rotation_from_angles
+from mien.geometry import apply_affine, compose_affine, invert_affine, rotation_from_angles
 
 RIGID_LANDMARKS = (*range(27, 36), 36, 39, 42, 45)
 RIGID_POINTS_CM = np.array(
@@ -61,6 +61,13 @@ class Crop:
     def inverse(self) -> np.ndarray:
         """(2, 3) affine map from pixels of the crop to pixels of the full picture."""
         return invert_affine(self.matrix)
+
+    def turned(self, angle: float) -> Crop:
+        """The crop in which the same region stands turned about its centre, clockwise by `angle` radians."""
+        cosine, sine, middle = np.cos(angle), np.sin(angle), (self.size - 1) / 2
+        linear = np.array([[cosine, -sine], [sine, cosine]])
+        offset = middle - linear @ np.full(2, middle)
+        return replace(self, matrix=compose_affine(np.hstack([linear, offset[:, None]]), self.matrix))
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Cut the region out of a uint8 (H, W, 3) picture of any size: uint8 (size, size, 3)."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mien.checkpoints.parts import PartFormat, Tensors, check_keys, network_format
 from mien.errors import BundleError
-from mien.face3d.motion import MotionSpace
+from mien.face3d.motion import ANGLE_NAMES, MotionSpace
 from mien.face3d.params import EXPRESSION_NAMES
 from mien.inversion.e4e import E4eConfig, E4eEncoder
 from mien.inversion.encoder import Encoder, EncoderConfig
@@ -32,6 +32,7 @@ def _kind(config: type, network: type, kind: str = "") -> NetworkKind:
     return NetworkKind(kind, network, network_format(config, network))
 
 
+MAX_LEAN_DEG = 180
 TRACKER_PARTS = ("detector", "regressor")
 NETWORKS: Mapping[str, tuple[NetworkKind, ...]] = {
     "generator": (_kind(GeneratorConfig, Generator),),
@@ -73,7 +74,9 @@ def kind_named(part: str, kind: Any) -> NetworkKind:
 
 def motion_to_state(motion: MotionSpace) -> tuple[dict[str, Any], Tensors]:
     """Configuration and tensors of a motion space; ARKit parameters need not be named."""
-    config = {} if motion.model == "arkit" else {"model": motion.model}
+    config: dict[str, Any] = {} if motion.model == "arkit" else {"model": motion.model}
+    if motion.lean_deg is not None:
+        config["lean_deg"] = motion.lean_deg
     tensors = {"encoding": motion.encoding, "decoding": motion.decoding, "ranges": motion.ranges}
     return config, tensors if motion.trained is None else {**tensors, "trained": motion.trained}
 
@@ -82,12 +85,13 @@ def motion_from_state(names: list[str], config: Mapping[str, Any], tensors: Tens
     """The way back.
 
     Raises:
-        BundleError: unknown model, or a tensor that is missing, unknown or misshapen.
+        BundleError: unknown model, a lean that cannot be, or a tensor that is missing, unknown or misshapen.
     """
-    check_keys("parts.motion.config", set(config) - {"model"}, set())
+    check_keys("parts.motion.config", set(config) - {"model", "lean_deg"}, set())
     model = config.get("model", "arkit")
     if model not in EXPRESSION_NAMES:
         raise BundleError(f"motion: unknown model {model!r}; known: {', '.join(EXPRESSION_NAMES)}")
+    lean_deg = _checked_lean(config["lean_deg"], model, names) if "lean_deg" in config else None
     check_keys("motion", set(tensors) - {"trained"}, {"encoding", "decoding", "ranges"})
     count, width = len(names), 3 + len(EXPRESSION_NAMES[model])
     shapes = {"encoding": (count, width), "decoding": (width, count), "ranges": (count, 2), "trained": (count, 2)}
@@ -95,4 +99,13 @@ def motion_from_state(names: list[str], config: Mapping[str, Any], tensors: Tens
         if name in tensors and tuple(tensors[name].shape) != shape:
             raise BundleError(f"motion: {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
     parts = (tensors[name] for name in ("encoding", "decoding", "ranges"))
-    return MotionSpace(tuple(names), *parts, trained=tensors.get("trained"), model=model)
+    return MotionSpace(tuple(names), *parts, trained=tensors.get("trained"), lean_deg=lean_deg, model=model)
+
+
+def _checked_lean(value: Any, model: str, names: list[str]) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= MAX_LEAN_DEG:
+        raise BundleError(f"motion: lean_deg {value!r} is not a number of degrees from 0 to {MAX_LEAN_DEG}")
+    if model != "arkit" or not set(ANGLE_NAMES) <= set(names):
+        raise BundleError("motion: lean_deg needs the head's three angles among ARKit coordinates")
+    return float(value)

@@ -8,7 +8,8 @@ from typing import TypeVar
 import torch
 
 from mien.errors import InputError
-from mien.face3d.motion import GROUPS, Q_LIMIT, MotionSpace
+from mien.face3d.leaning import give_lean, take_lean
+from mien.face3d.motion import GROUPS, MotionSpace
 
 T = TypeVar("T")
 Strength = float | Mapping[str, float]
@@ -57,10 +58,8 @@ def motion_change(
     driver: torch.Tensor,
     reference: torch.Tensor | None = None,
     strength: torch.Tensor | float = 1.0,
-    bounded: bool = True,
-    limits: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Δq (B, k) that takes the source towards the driver.
+    """Δq (B, k) that takes the source towards the driver; `within_range` cuts it.
 
     Absolute: Δq = strength · (q_driver − q_source). Relative: Δq = strength · (q_driver − q_reference).
 
@@ -69,22 +68,19 @@ def motion_change(
         driver: (B, k) coordinates of the driver's frames.
         reference: (1, k) coordinates of the driver's reference frame, or None for absolute driving.
         strength: factor per coordinate, (k,).
-        bounded: cut the change with `within_range`; as `DirectionMatrix.is_bounded` says of the matrix that reads it.
-        limits: as there.
     """
-    change = strength * (driver - (source if reference is None else reference))
-    return within_range(source, change, limits) if bounded else change
+    return strength * (driver - (source if reference is None else reference))
 
 
-def within_range(source: torch.Tensor, change: torch.Tensor, limits: torch.Tensor | None = None) -> torch.Tensor:
+def within_range(motion: MotionSpace, source: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
     """Δq (B, k) cut to where the source (1, k) stays in the trained range; one outside by itself may stay.
 
-    Args:
-        limits: (2, k) least and greatest q, `MotionSpace.limits`; None: ±6.
+    What is done by turning the picture (`mien.face3d.leaning`) has no limit.
     """
-    least, greatest = source.new_tensor([-Q_LIMIT, Q_LIMIT]) if limits is None else limits.to(source)
+    target, turn = take_lean(motion, source + change, source)
+    least, greatest = motion.limits().to(source)
     low, high = torch.minimum(source, least), torch.maximum(source, greatest)
-    return torch.minimum(torch.maximum(source + change, low), high) - source
+    return give_lean(motion, torch.minimum(torch.maximum(target, low), high), turn) - source
 
 
 def spelt_out(motion: MotionSpace, targets: Mapping[str, T]) -> dict[str, T]:
@@ -104,7 +100,7 @@ def edit_change(
     Args:
         source: (1, k) coordinates of the source.
         targets: coordinate or short name → degrees for yaw, pitch and roll, unit weight for expressions.
-        bounded: as in `motion_change`.
+        bounded: cut the change with `within_range`; as `DirectionMatrix.is_bounded` says of the matrix that reads it.
 
     Raises:
         InputError: unknown name, or a value that is not finite.
@@ -118,5 +114,6 @@ def edit_change(
             raise InputError(f"{name} = {value} is not a number")
         values[:, motion.names.index(name)] = float(value)
     named = torch.tensor([name in targets for name in motion.names], device=source.device)
-    change = motion_change(source, motion.normalise(values), bounded=bounded, limits=motion.limits())
+    change = motion_change(source, motion.normalise(values))
+    change = within_range(motion, source, change) if bounded else change
     return torch.where(named, change, 0.0)

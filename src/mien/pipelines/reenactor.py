@@ -14,13 +14,14 @@ from mien.alignment.crop import CROPS, Crop
 from mien.checkpoints import Bundle, load_bundle
 from mien.device import choose_device
 from mien.errors import InputError, NoFaceError
+from mien.face3d.leaning import take_lean
 from mien.face3d.motion import Q_LIMIT
 from mien.face3d.params import FaceParams
-from mien.images import to_tensor, to_uint8
+from mien.images import to_tensor, to_uint8, turn
 from mien.inversion import TuningConfig, tune_generator
 from mien.media.reader import Frame
 from mien.methods.direction import move_code
-from mien.pipelines.driving import Strength, edit_change, motion_change, strength_vector
+from mien.pipelines.driving import Strength, edit_change, motion_change, strength_vector, within_range
 from mien.pipelines.faces import Face, check_picture, measure_face
 from mien.pipelines.identity import Identity
 from mien.pipelines.moving import (
@@ -35,10 +36,12 @@ from mien.pipelines.moving import (
     mixed_motion,
     refinement,
     require_coordinates,
+    single_strength,
 )
 from mien.pipelines.streaming import Stream, StreamOptions, StreamSettings
 from mien.pipelines.timing import StageClock
 from mien.pipelines.watching import Watch
+from mien.stylegan2 import Styles, Trace
 from mien.tracking.protocol import Tracker
 
 SMALL_FACE_PX = 48  # side of the source's head region below which the user is warned
@@ -168,13 +171,14 @@ class Reenactor:
         """Δq (B, k) that takes the source to each of B driver poses; see `motion_change`.
 
         Args:
-            bounded: False does not cut it at the trained range. Published directions never do.
+            bounded: False does not cut it `within_range`. Published directions never are cut.
         """
         motion, source = self.bundle.motion, require_coordinates(self.bundle, identity.coordinates)
         bounded = bounded and self.bundle.need_directions().is_bounded
         base = None if reference is None else motion.encode(reference.to("cpu"))
         driver = motion.encode(params.to("cpu"))
-        return motion_change(source, driver, base, strength_vector(motion, strength), bounded, motion.limits())
+        change = motion_change(source, driver, base, strength_vector(motion, strength))
+        return within_range(motion, source, change) if bounded else change
 
     def edit(self, identity: Identity, method: Method | None = None, **coordinates: float) -> np.ndarray:
         """The source with named coordinates at absolute targets: degrees for angles, unit weights for expressions.
@@ -205,14 +209,26 @@ class Reenactor:
             InputError: for methods that refine, an identity of a model that refines nothing.
         """
         bundle, method = self.bundle, choose_method(self.bundle, method)
-        trace = refinement(bundle, identity.shift, method)
+        trace, turns = refinement(bundle, identity.shift, method), torch.zeros(len(change))
+        if identity.coordinates is not None:
+            wanted = identity.coordinates + change
+            target, turns = take_lean(bundle.motion, wanted, identity.coordinates)
+            change = change + (target - wanted)
+        change, code = change.to(self.device), identity.code.expand(len(change), -1, -1)
         if method in MIXING:
-            mixed = mixed_motion(bundle, identity.code, change.to(self.device))
-            return to_uint8(bundle.generator.synthesis(mixed, trace=trace))
-        code = identity.code.expand(len(change), -1, -1)
-        directions = bundle.need_directions()
-        moved = move_code(directions, code, change.to(self.device), bundle.w_mean, bundle.truncation)
-        return to_uint8(bundle.generator.synthesis(moved, trace=trace))
+            moved = mixed_motion(bundle, identity.code, change)
+        else:
+            moved = move_code(bundle.need_directions(), code, change, bundle.w_mean, bundle.truncation)
+        return self._drawn(moved, trace, turns)
+
+    def _drawn(self, moved: torch.Tensor | Styles, trace: Trace | None, turns: torch.Tensor) -> np.ndarray:
+        """What the generator makes of B codes or styles, turned clockwise by (B,) radians; uint8 (B, S, S, 3)."""
+        pictures = self.bundle.generator.synthesis(moved, trace=trace)
+        is_turned = turns != 0
+        if is_turned.any():
+            pictures = pictures.float().clamp(-1, 1)
+            pictures[is_turned] = turn(pictures[is_turned], turns[is_turned].to(pictures))
+        return to_uint8(pictures)
 
     @torch.no_grad()
     def swap(
@@ -227,7 +243,8 @@ class Reenactor:
         """Synthesise the source with StyleMask's share of the styles of each driver picture; uint8 (B, S, S, 3).
 
         Args:
-            pictures: B driver pictures; each is cropped and inverted like a source.
+            pictures: B driver pictures; each is cropped and inverted like a source, but turned upright as far as its
+                head leans beyond what the bundle has seen; the result is turned back by `strength` times that.
             params: the B faces in them.
             strength: one factor on the mix.
             crops: where the faces are framed; None frames each by its own landmarks.
@@ -239,11 +256,14 @@ class Reenactor:
         if method not in MIXING:
             raise InputError(f"{method} does not mix styles")
         trace = refinement(self.bundle, identity.shift, method)
-        framed = zip(self.frame(params) if crops is None else crops, pictures, strict=True)
-        batch = to_tensor([crop.apply(picture) for crop, picture in framed]).to(self.device)
-        target = invert(self.bundle, batch, self._coordinates(params))
+        coordinates, turns = self._coordinates(params), torch.zeros(len(params))
+        if coordinates is not None:
+            coordinates, turns = take_lean(self.bundle.motion, coordinates)
+        framed = zip(self.frame(params) if crops is None else crops, turns.tolist(), pictures, strict=True)
+        batch = to_tensor([crop.turned(-angle).apply(picture) for crop, angle, picture in framed]).to(self.device)
+        target = invert(self.bundle, batch, coordinates)
         mixed = mix_styles(self.bundle, identity.code, target, strength)
-        return to_uint8(self.bundle.generator.synthesis(mixed, trace=trace))
+        return self._drawn(mixed, trace, single_strength(strength) * turns)
 
     def with_mask_layers(self, count: int) -> Reenactor:
         """A new model that shares all, but of whose mask networks only those of the first `count` layers act.

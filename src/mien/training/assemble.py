@@ -12,6 +12,7 @@ from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
 from mien.face3d.motion import ANGLE_NAMES
+from mien.geometry import lean_of
 from mien.inversion import Encoder, copying
 from mien.methods import DirectionMatrix
 from mien.synth.dataset import RenderedHeads
@@ -27,6 +28,8 @@ from mien.training.parts import (
 
 TRAINED_SHARES = (0.01, 0.99)
 """Shares of the training pictures that show less, and at most as much, of an expression as results may."""
+LEANING_SHARE = 0.9
+"""Share of the training pictures whose heads lean less than directions may lean a head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,9 @@ class Assembly:
         name: what the bundle is called.
         truncation: ψ applied after the shift; 1 keeps codes as they are.
         roll_deg: largest roll the parts were trained on, tilted pictures included.
-        pictures: rendered heads of the training, whose expressions tell how far results may go (`trained_range`); None:
-            as far as the working ranges.
+        pictures: rendered heads of the training, whose expressions tell how far results may go (`trained_range`), and
+            whose poses how far heads lean before results are turned in their plane (`trained_lean`); None: as far as
+            the working ranges.
         licence, provenance: texts of the card.
         quality: measured numbers of the card.
     """
@@ -92,6 +96,12 @@ def trained_range(motion: MotionSpace, heads: RenderedHeads) -> torch.Tensor:
     return torch.where(is_angle[:, None], motion.ranges, ends)
 
 
+def trained_lean(heads: RenderedHeads) -> float:
+    """Degrees by which nine tenths of the heads lean less; beyond them results are turned in their plane."""
+    lean = lean_of(heads.params(np.arange(len(heads))).angles).abs()
+    return round(float(torch.rad2deg(torch.quantile(lean, LEANING_SHARE))), 1)
+
+
 def blended(plan: Assembly) -> Encoder:
     """The encoder of the plan: of its own run, of the autoencoder run, or between them.
 
@@ -125,7 +135,8 @@ def assemble(plan: Assembly, folder: Path) -> Path:
     directions = load_directions(plan.directions or plan.generator)
     directions, motion = widen(directions, arkit_motion_space(), "roll", plan.roll_deg)
     if plan.pictures is not None:
-        motion = replace(motion, trained=trained_range(motion, RenderedHeads(plan.pictures)))
+        heads = RenderedHeads(plan.pictures)
+        motion = replace(motion, trained=trained_range(motion, heads), lean_deg=trained_lean(heads))
     feature = None if plan.feature is None else load_feature(plan.feature)
     if feature is not None and plan.copy_features:
         feature = copying(feature)

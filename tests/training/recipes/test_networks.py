@@ -11,8 +11,9 @@ from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
+from mien.geometry import lean_of
 from mien.synth.dataset import RenderedHeads
-from mien.training.assemble import TRAINED_SHARES, Assembly, assemble, blended
+from mien.training.assemble import LEANING_SHARE, TRAINED_SHARES, Assembly, assemble, blended
 from mien.training.engine import Run, start_fabric
 from mien.training.game import RecentCodes
 from mien.training.parts import load_discriminator, load_encoder, load_generator, load_weights
@@ -253,3 +254,6 @@ def test_results_go_as_far_as_training_pictures_went(toy_heads, trained, tmp_pat
         assert motion.trained[column].numpy() == pytest.approx(expected, abs=1e-5)
         assert expected[1] < float(motion.ranges[column, 1])
     assert motion.trained[yaw].tolist() == [-45, 45]
+    leans = torch.rad2deg(lean_of(heads.params(np.arange(len(heads))).angles).abs()).numpy()
+    assert motion.lean_deg == pytest.approx(np.quantile(leans, LEANING_SHARE), abs=0.051)
+    assert motion.lean_deg < leans.max()

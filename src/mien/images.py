@@ -21,8 +21,8 @@ MAX_PIXELS = 80_000_000
 MAX_SIDE_PX = 20_000
 SYNTHETIC_NOTE = "Synthetic media: generated with mien, not a photograph."
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-FADE_CELL = 8
-"""Pixels beyond the edge of a turned picture after which its continuation is blurred, over as many."""
+FADE_SHARE = 16
+"""A turned picture fades into a blur over this fraction of its side, 1/16, beyond its edges."""
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -127,13 +127,13 @@ def turn(batch: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     theta = torch.stack([cosine, sine, none, -sine, cosine, none], 1).reshape(-1, 2, 3).to(batch)
     places = F.affine_grid(theta, list(batch.shape), align_corners=False)
     side = batch.shape[-1]
-    soft = F.interpolate(F.adaptive_avg_pool2d(batch, max(side // FADE_CELL, 1)), (side, side), mode="bicubic")
+    soft = F.interpolate(F.adaptive_avg_pool2d(batch, FADE_SHARE), (side, side), mode="bicubic")
     sharp, soft = (
         F.grid_sample(part, places, mode="bicubic", padding_mode="border", align_corners=False)
         for part in (batch, soft)
     )
-    outside = (places.abs().amax(-1) - 1).clamp(min=0) * (side / 2)
-    turned = sharp.lerp(soft, (outside / FADE_CELL).clamp(max=1)[:, None].expand_as(sharp))
+    outside = (places.abs().amax(-1) - 1).clamp(min=0) / 2  # share of the side
+    turned = sharp.lerp(soft, (outside * FADE_SHARE).clamp(max=1)[:, None].expand_as(sharp))
     return turned.clamp(batch.amin((1, 2, 3), keepdim=True), batch.amax((1, 2, 3), keepdim=True))
 
 

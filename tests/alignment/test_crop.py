@@ -139,6 +139,7 @@ def test_a_turned_crop_is_the_turned_picture_of_the_crop(rng):
     """Cutting turned and turning what was cut agree in the middle; points follow."""
     image = cv2.GaussianBlur(rng.integers(0, 256, (300, 300, 3), dtype=np.uint8), (0, 0), 6)
     crop = square_crop(np.array([150.0, 140.0]), 60.0, 96)
+    assert crop.turned(0.0) is crop, "not even rounding"
     cut = crop.turned(0.4).apply(image).astype(float)
     turned = to_uint8(turn(to_tensor(crop.apply(image)), torch.tensor([0.4])))[0]
     assert np.abs(cut - turned)[24:72, 24:72].max() <= 4

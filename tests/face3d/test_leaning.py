@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from mien.face3d.leaning import give_lean, take_lean
-from mien.face3d.motion import arkit_motion_space
+from mien.face3d.motion import arkit_motion_space, deca_motion_space
+from mien.face3d.ranges import published_ranges
 from mien.geometry import lean_of, rotation_from_angles, turned_angles
+from mien.pipelines.driving import within_range
 
 MOTION = replace(arkit_motion_space(), lean_deg=12.0)
 
@@ -34,6 +36,10 @@ def test_without_a_limit_nothing_is_taken():
     q = _faces((0, 0, 80))
     rest, turn = take_lean(arkit_motion_space(), q)
     assert torch.equal(rest, q) and float(turn) == 0
+    rollless = deca_motion_space(published_ranges("voxceleb"), roll=False)
+    beyond = torch.full((2, len(rollless)), 7.0)
+    assert torch.equal(take_lean(rollless, beyond)[0], beyond), "a space need not even have a roll"
+    assert torch.equal(within_range(rollless, beyond * 0, beyond), beyond * 6 / 7)
 
 
 def test_what_is_taken_and_turned_makes_the_same_head():

@@ -64,6 +64,8 @@ class Crop:
 
     def turned(self, angle: float) -> Crop:
         """The crop in which the same region stands turned about its centre, clockwise by `angle` radians."""
+        if angle == 0:
+            return self  # to the last bit: some crops are integer boxes
         cosine, sine, middle = np.cos(angle), np.sin(angle), (self.size - 1) / 2
         linear = np.array([[cosine, -sine], [sine, cosine]])
         offset = middle - linear @ np.full(2, middle)

@@ -38,6 +38,8 @@ def take_lean(
 
 def give_lean(motion: MotionSpace, q: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     """Coordinates (B, k) of the same faces in a picture turned clockwise by (B,) radians."""
+    if not turn.any():
+        return q
     columns, values = _columns(motion), motion.denormalise(q)
     values[:, columns] = torch.rad2deg(turned_angles(torch.deg2rad(values[:, columns]), turn))
     return torch.where((turn == 0)[:, None], q, motion.normalise(values))

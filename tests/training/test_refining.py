@@ -1,5 +1,7 @@
 """What feature refinement is asked, and whom each answer teaches."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from mien.training.refining import FEATURE_WEIGHTS, Inversion, Refined, Refineme
 
 MOTION = arkit_motion_space()
 K = len(MOTION)
+PAIRED = {name for name in FEATURE_WEIGHTS if name != "sharp" and not name.startswith("cross_")}
 SIZES = {"channel_base": 64, "channel_max": 8, "style_dim": 8}
 
 
@@ -35,9 +38,15 @@ class Photos:
 
 
 class Grey:
+    """Likeness is brightness; what Net3D sees of a face is its brightness, too, in place of the yaw in radians."""
+
     def likeness(self, result, picture):
         distance = (result.mean((1, 2, 3)) - picture.mean((1, 2, 3))).abs().mean()
         return {"id": distance, "perceptual": distance}
+
+    def geometry(self, result, wanted):
+        distance = (result.mean((1, 2, 3)) - wanted.angles[:, 0]).abs().mean()
+        return {"shape": distance, "eye": 2 * distance, "mouth": 3 * distance}
 
 
 @pytest.fixture
@@ -57,8 +66,13 @@ def refiner(inversion) -> FeatureRefiner:
     return made
 
 
-def lessons(num_photos: int = 2):
-    return draw_lessons(Scenes(), Photos(), MOTION, (6, num_photos), torch.Generator().manual_seed(0))
+def lessons(num_photos: int = 2, crossing: bool = False):
+    draws = torch.Generator().manual_seed(0)
+    return draw_lessons(Scenes(), Photos(), MOTION, (6, num_photos), draws, crossing)
+
+
+def perfect_answers(asked) -> Refined:
+    return Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images, asked.targets, asked.images[:0])
 
 
 def test_pairs_come_first_and_photographs_have_no_other_frame():
@@ -69,6 +83,40 @@ def test_pairs_come_first_and_photographs_have_no_other_frame():
     assert (asked.weight == 1).all() and (asked.target_weight == 2).all() and len(asked.target_weight) == 4
     one, two = (asked.part(slice(rank, None, 2)) for rank in (0, 1))
     assert torch.equal(two.images, asked.images[[1, 3, 5]]) and torch.equal(one.targets, asked.targets[[0, 2]])
+
+
+def test_photographs_may_move_like_somebody_else_or_along_one_coordinate():
+    """Drawing them changes nothing of what else is asked; the first of them move along one coordinate."""
+    plain, asked = lessons(4), lessons(4, crossing=True)
+    assert len(plain.q_cross) == 0 and torch.equal(plain.q_wanted, plain.q_target)
+    assert torch.equal(plain.images, asked.images) and torch.equal(plain.q_target, asked.q_target)
+    assert asked.q_cross.shape == (4, K) and torch.equal(asked.q_wanted, torch.cat([asked.q_target, asked.q_cross]))
+    changed = (asked.q_cross != asked.q_source[2:]).sum(1)
+    assert (changed[:2] == 1).all() and (asked.q_cross[2:] == asked.q_cross[2:, :1]).all()
+    assert asked.q_cross.abs().max() <= 6
+    one, two = (asked.part(slice(rank, None, 2)) for rank in (0, 1))
+    assert torch.equal(one.q_cross, asked.q_cross[::2]) and torch.equal(two.q_cross, asked.q_cross[1::2])
+
+
+def test_moved_photographs_are_judged_by_what_was_asked(inversion, refiner):
+    """By geometry and likeness, under their own names; they are moved as pairs are, and teach the transformer."""
+    asked, jury = lessons(2, crossing=True), RefinementJury(Grey(), MOTION)
+    made, (_, moved) = refine(inversion, refiner, asked), inversion.codes(asked)
+    assert len(made.moved) == 4 and len(made.crossed) == 2 and len(moved) == 6
+    again = refine(inversion, refiner, lessons(2))
+    torch.testing.assert_close(made.moved, again.moved, rtol=1e-3, atol=1e-3)
+    refiner.zero_grad(set_to_none=True)
+    made.crossed.square().mean().backward()
+    assert all(p.grad is None for p in refiner.encoder.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in refiner.transformer.parameters())
+    yaw = MOTION.decode(asked.q_cross)[0][:, :1, None, None]
+    exact = replace(perfect_answers(asked), crossed=yaw.expand(2, 3, 16, 16))
+    losses = jury.verdict(asked, exact)
+    assert set(losses) == set(FEATURE_WEIGHTS) - {"sharp"}
+    assert [float(losses[f"cross_{n}"]) for n in ("shape", "eye", "mouth")] == pytest.approx([0, 0, 0], abs=1e-5)
+    assert float(losses["cross_id"]) == pytest.approx(float((1 - yaw).abs().mean()), rel=1e-4)
+    off = jury.verdict(asked, replace(exact, crossed=exact.crossed + 0.5))
+    assert [float(off[f"cross_{n}"]) for n in ("shape", "eye", "mouth")] == pytest.approx([0.5, 1, 1.5], rel=1e-4)
 
 
 def test_codes_are_inverted_moved_and_truncated(inversion):
@@ -108,11 +156,9 @@ def test_sources_are_drawn_without_and_with_their_shift(inversion, refiner):
 
 
 def test_each_loss_looks_at_what_it_names():
-    asked, jury = lessons(), RefinementJury(Grey())
-    perfect = Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images, asked.targets)
-    assert {n: float(v) for n, v in jury.verdict(asked, perfect).items()} == dict.fromkeys(
-        set(FEATURE_WEIGHTS) - {"sharp"}, 0.0
-    )
+    asked, jury = lessons(), RefinementJury(Grey(), MOTION)
+    perfect = perfect_answers(asked)
+    assert {n: float(v) for n, v in jury.verdict(asked, perfect).items()} == dict.fromkeys(PAIRED, 0.0)
     for changes, names in (
         ({"delta": perfect.delta + 1}, {"energy"}),
         ({"inversion": asked.images + 0.5}, {"pixel", "perceptual", "id"}),
@@ -130,8 +176,8 @@ def brightness(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def test_sharpness_compares_each_picture_with_its_own_truth():
-    asked, jury = lessons(), RefinementJury(Grey(), brightness)
-    perfect = Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images, asked.targets)
+    asked, jury = lessons(), RefinementJury(Grey(), MOTION, brightness)
+    perfect = perfect_answers(asked)
     assert jury.verdict(asked, perfect)["sharp"].item() == pytest.approx(0.6931, abs=1e-3)
     assert asked.images.std() > 0.1, "else a wrong order would not be seen"
     worse = Refined(**{**vars(perfect), "moved": asked.targets - 1})
@@ -140,7 +186,8 @@ def test_sharpness_compares_each_picture_with_its_own_truth():
 
 def test_the_finest_level_may_count_less_where_heads_have_moved():
     asked = lessons()
-    off = Refined(torch.zeros(6, 8, 8, 8), asked.images, asked.images + 0.5, asked.targets + 0.5)
-    whole, less = (RefinementJury(Grey(), finest=finest).verdict(asked, off) for finest in (1.0, 0.25))
+    perfect = perfect_answers(asked)
+    off = replace(perfect, inversion=asked.images + 0.5, moved=asked.targets + 0.5)
+    whole, less = (RefinementJury(Grey(), MOTION, finest=finest).verdict(asked, off) for finest in (1.0, 0.25))
     assert float(less["pixel"]) == pytest.approx(float(whole["pixel"]))
     assert float(less["moved_pixel"]) == pytest.approx(float(whole["moved_pixel"]) * 2.25 / 3, rel=1e-4)

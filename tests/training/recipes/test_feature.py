@@ -46,6 +46,17 @@ def test_it_continues_exactly_and_trains_both_networks(recipe, run_config, same_
     assert ("sharp" in records) == is_sharp and ("judge" in records) == (is_sharp and critic_lr > 0)
 
 
+@pytest.mark.usefixtures("data_pack")
+def test_photographs_that_move_teach_and_continue_exactly(recipe, run_config, same_weights):
+    changes = {"photographs": 0.5, "crossing": True}
+    whole = feature.train(recipe(**changes), run_config("whole", 4, sample_every=4))
+    feature.train(recipe(**changes), run_config("parts", 2))
+    same_weights(whole, feature.train(recipe(**changes), run_config("parts", 4)))
+    for name in ("cross_shape", "cross_eye", "cross_mouth", "cross_id"):
+        assert all(value > 0 for value in curve(whole, name)), name
+    assert (whole.config.out / "samples" / "crossing_0000000.png").is_file()
+
+
 def test_the_discriminator_goes_on_learning_alone(recipe, run_config, trained):
     before = load_discriminator(trained["generator"])
     run = feature.train(recipe(discriminator=trained["generator"]), run_config("game", 2))

@@ -51,7 +51,8 @@ class FeatureRecipe:
         settle: share of the steps, at the end, over which the learning rates fall to a tenth.
         finest: what the finest level and the edges count in the pixel loss of moved pictures.
         r1: γ of the R1 and R2 penalties, applied every `r1_every` steps.
-        photographs: share of photographs in a batch (needs the data pack); they teach E_F alone.
+        photographs: share of photographs in a batch (needs the data pack); they teach E_F.
+        crossing: let photographs teach FT, too: moved like somebody else, with Net3D and the identity net as judges.
         truncation: ψ applied after the shift, as in the bundle.
         weights: of the losses, `mien.training.refining.FEATURE_WEIGHTS`.
     """
@@ -69,6 +70,7 @@ class FeatureRecipe:
     fills: bool = False
     discriminator: Path | None = None
     photographs: float = 0.35
+    crossing: bool = False
     truncation: float = 1.0
     batch: int = 12
     lr: float = 1e-3
@@ -153,7 +155,7 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
     inversion = Inversion(load_encoder(config.encoder).to(device), matrix, generator, config.truncation)
     critic = load_discriminator(config.discriminator).to(device) if config.discriminator else None
     finest = 1.0 if critic is None else config.finest
-    jury = RefinementJury(load_judges(config.tracker, config.identity, device), critic, finest)
+    jury = RefinementJury(load_judges(config.tracker, config.identity, device), motion, critic, finest)
     pairs = open_pairs(config.data, motion, generator.config.resolution)
     photographs = Photographs(generator.config.resolution) if counts[1] else None
     refiner = seeded(run_config.seed, lambda: new_refiner(config, generator)).to(device)
@@ -169,7 +171,8 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
         set_rate(optimiser, config.lr * share)
         if game is not None:
             set_rate(game.optimiser, config.critic_lr * share)
-        lessons = draw_lessons(pairs, photographs, motion, counts, run.shared_generator()).part(run.share).to(device)
+        drawn = draw_lessons(pairs, photographs, motion, counts, run.shared_generator(), config.crossing)
+        lessons: Lessons = drawn.part(run.share).to(device)
         with run.fabric.autocast():
             refined = refine(inversion, refiner, lessons)
             losses = jury.verdict(lessons, refined)
@@ -184,4 +187,7 @@ def train(config: FeatureRecipe, run_config: RunConfig) -> Run:
             count = len(lessons.targets)
             shown = [lessons.images, refined.plain, refined.inversion, lessons.targets, copied, refined.moved]
             run.sample("feature", [part[:count] for part in shown], columns=count)
+            if len(refined.crossed):
+                crossing = [lessons.images[-len(refined.crossed) :], refined.crossed]
+                run.sample("crossing", crossing, columns=len(refined.crossed))
     return run

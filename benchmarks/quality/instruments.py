@@ -26,6 +26,7 @@ from mien.errors import BundleError, MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
 from mien.images import resize, to_tensor, to_uint8
+from mien.metrics.identity import cosine
 from mien.pipelines.moving import METHODS, MIXING, Method, choose_method
 from mien.pipelines.reenactor import Reenactor
 from mien.tracking.mediapipe import MediaPipeTracker
@@ -88,6 +89,14 @@ def measure(tracker: Tracker, images: Sequence[np.ndarray]) -> FaceParams:
         boxes = tracker.find(image)
         measured.append(tracker.estimate([image], boxes[:1]) if boxes else FaceParams.invalid(1))
     return FaceParams.cat(measured)
+
+
+def likeness(net: ReidentificationNet, images: Sequence[np.ndarray], seen: FaceParams) -> torch.Tensor:
+    """Cosine (N,) of each picture with the first; 0 where either shows no face."""
+    valid = seen.valid & seen.valid[0]
+    codes, cosines = net.embed(images, seen), torch.zeros(len(images))
+    cosines[valid] = cosine(codes[:1].expand(int(valid.sum()), -1), codes[valid]).float() if valid.any() else 0.0
+    return cosines
 
 
 def named_coordinates(params: FaceParams) -> dict[str, torch.Tensor]:

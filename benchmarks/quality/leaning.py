@@ -21,6 +21,7 @@ from instruments import (
     TrackerName,
     data_folder,
     enlarged,
+    likeness,
     measure,
     own_tracker,
     plain,
@@ -32,7 +33,6 @@ from rich.table import Table
 
 from mien.face3d.params import FaceParams
 from mien.geometry import rotation_from_angles, turned_angles
-from mien.metrics.identity import cosine
 from mien.pipelines.reenactor import Reenactor, load
 from mien.tracking.material import load_photographs
 from mien.tracking.mediapipe import MediaPipeTracker
@@ -95,7 +95,7 @@ def main(settings: Settings) -> None:
     for owner in track(faces.owner[: settings.count], "leaning", console=CONSOLE):
         identity = model.identify(faces.pictures[owner])
         own = enlarged([identity.image])
-        person = net.embed(own, measure(judge, own))
+        person = measure(judge, own)
         for lean in LEANS_DEG:
             angles = targets(lean)
             asked = FaceParams.cat([replace(identity.params, angles=one[None]) for one in angles])
@@ -103,7 +103,7 @@ def main(settings: Settings) -> None:
                 drawn = enlarged(list(drawer.render(identity, drawer.change(identity, asked))))
                 seen = measure(judge, drawn)
                 error = rotation_errors_deg(seen.angles, angles)
-                like = cosine(net.embed(drawn, seen), person.expand(len(drawn), -1))
+                like = likeness(net, [*own, *drawn], FaceParams.cat([person, seen]))[1:]
                 judged = torch.stack([seen.valid.float(), error, like], 1)
                 rows.setdefault((limit, lean), []).append(judged)
     results = {"rows": [row_of(limit, lean, torch.cat(parts)) for (limit, lean), parts in rows.items()]}

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import driving
+import edits
 import generator
 import instruments
 import leaning as leaning_heads
@@ -114,7 +115,8 @@ def test_each_driver_runs_on_a_random_bundle(tmp_path, data_pack, monkeypatch):
     pairs.main(pairs.Settings(renders=renders, pairs=4, tracker="mediapipe", **given))
     generator.main(generator.Settings(renders=renders, count=4, batch=3, psi=(0.7,), **given))
     leaning_heads.main(leaning_heads.Settings(bundle=bundle, data=data_pack, count=1, limits=(), tracker="mediapipe"))
-    for name in ("driving", "pairs", "generator", "leaning"):
+    edits.main(edits.Settings(bundle=bundle, data=data_pack, count=1, tracker="mediapipe"))
+    for name in ("driving", "pairs", "generator", "leaning", "edits"):
         results = json.loads((tmp_path / "results" / f"{name}.json").read_text())
         assert str(tmp_path) not in json.dumps(results), "folders of one machine stay out of the results"
         assert (tmp_path / "results" / f"{name}.md").read_text().count("|") > 10
@@ -134,3 +136,12 @@ def test_a_row_of_leaning_heads_counts_only_those_with_a_face():
     judged = torch.tensor([[1.0, 2.0, 0.5], [0.0, 90.0, 0.0], [1.0, 4.0, 0.7]])
     row = leaning_heads.row_of(12.0, 30.0, judged)
     assert row["found"] == pytest.approx(2 / 3, abs=1e-4) and row["error"] == 3 and row["cosine"] == pytest.approx(0.6)
+
+
+def test_a_row_of_edits_counts_only_pictures_with_a_face():
+    judged = torch.tensor([[1.0, 0.1, 0.5, 0.9], [0.0, 0.9, 0.9, 0.0], [1.0, 0.3, 0.7, 0.7]])
+    row = edits.row_of("avatar", "one-shot", "smile .9", judged)
+    assert (row["bundle"], row["method"], row["edit"]) == ("avatar", "one-shot", "smile .9")
+    numbers = [row[name] for name in ("found", "before", "after", "cosine")]
+    assert numbers == pytest.approx([2 / 3, 0.2, 0.6, 0.8], abs=1e-4)
+    assert edits.table_of([row]).row_count == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
 from mien.face3d.motion import ANGLE_NAMES
 from mien.geometry import lean_of
-from mien.inversion import Encoder, copying
+from mien.inversion import Encoder, FeatureRefiner, copying
 from mien.methods import DirectionMatrix
 from mien.synth.dataset import RenderedHeads
 from mien.training.parts import (
@@ -26,6 +27,7 @@ from mien.training.parts import (
     load_regressor,
 )
 
+Trained = TypeVar("Trained", Encoder, FeatureRefiner)
 TRAINED_SHARES = (0.01, 0.99)
 """Shares of the training pictures that show less, and at most as much, of an expression as results may."""
 LEANING_SHARE = 0.9
@@ -42,6 +44,8 @@ class Assembly:
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
         masks: run of recipe `stylemask` on that generator; None leaves that method out.
         feature: run of recipe `feature`; None leaves the method one-shot out.
+        feature_start, feature_share: the run that `feature` started from, and the weight of `feature` against it, as
+            for the encoder: between letting expressions through and keeping likeness.
         copy_features: let what it adds stay where the source's head was: the published failure, for comparison.
         encoder_share: weight of that encoder against the autoencoder run's, where it must have started; the mean of
             weights before and after training on photographs keeps more of the sharpness before (Wortsman et al. 2022).
@@ -61,6 +65,8 @@ class Assembly:
     directions: Path | None = None
     masks: Path | None = None
     feature: Path | None = None
+    feature_start: Path | None = None
+    feature_share: float = 1.0
     copy_features: bool = False
     encoder_share: float = 1.0
     name: str = "avatar"
@@ -111,12 +117,35 @@ def blended(plan: Assembly) -> Encoder:
     after = load_encoder(plan.encoder or plan.generator)
     if plan.encoder is None or plan.encoder_share == 1:
         return after
-    before = load_encoder(plan.generator)
+    return between(load_encoder(plan.generator), after, plan.encoder_share, (plan.generator, plan.encoder))
+
+
+def refined(plan: Assembly) -> FeatureRefiner | None:
+    """The refinement of the plan: none, of its own run, or between that and the run it started from.
+
+    Raises:
+        TrainingError: a run is missing, or the two refinements are of different sizes.
+    """
+    if plan.feature is None:
+        return None
+    feature = load_feature(plan.feature)
+    if plan.feature_start is not None and plan.feature_share != 1:
+        runs = plan.feature_start, plan.feature
+        feature = between(load_feature(plan.feature_start), feature, plan.feature_share, runs)
+    return copying(feature) if plan.copy_features else feature
+
+
+def between(before: Trained, after: Trained, share: float, runs: tuple[Path, Path]) -> Trained:
+    """The network `after` with its weights at `share` of the way from those of `before`.
+
+    Raises:
+        TrainingError: they are of different sizes, so that the second run did not start from the first.
+    """
     if before.config != after.config:
-        raise TrainingError(f"{plan.encoder}: this encoder did not start from the one of {plan.generator}")
+        raise TrainingError(f"{runs[1]}: this run did not start from {runs[0]}")
     with torch.no_grad():
         for mine, theirs in zip(after.parameters(), before.parameters(), strict=True):
-            mine.copy_(torch.lerp(theirs, mine, plan.encoder_share))
+            mine.copy_(torch.lerp(theirs, mine, share))
     return after
 
 
@@ -137,9 +166,6 @@ def assemble(plan: Assembly, folder: Path) -> Path:
     if plan.pictures is not None:
         heads = RenderedHeads(plan.pictures)
         motion = replace(motion, trained=trained_range(motion, heads), lean_deg=trained_lean(heads))
-    feature = None if plan.feature is None else load_feature(plan.feature)
-    if feature is not None and plan.copy_features:
-        feature = copying(feature)
     bundle = Bundle(
         name=plan.name,
         generator=generator,
@@ -151,7 +177,7 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         tracker=TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker)),
         card={"licence": plan.licence, "provenance": plan.provenance, "quality": dict(plan.quality)},
         masks=None if plan.masks is None else load_masks(plan.masks),
-        feature=feature,
+        feature=refined(plan),
     )
     bundle.check()
     return save_bundle(bundle, folder)

@@ -10,6 +10,7 @@ from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
 from mien.stylegan2 import Generator
+from mien.training.assemble import Assembly, refined
 from mien.training.parts import load_discriminator, load_encoder, load_feature, load_generator
 from mien.training.recipes import feature
 from mien.training.recipes.feature import FeatureRecipe
@@ -64,6 +65,21 @@ def test_the_discriminator_goes_on_learning_alone(recipe, run_config, trained):
     still = [key for key, value in before.state_dict().items() if torch.equal(value, parts["critic"][key])]
     assert still == ["logit.bias"], "it cancels out of every pair"
     assert sum(curve(run, "judge")) > 0 and "r1" in (run.config.out / "metrics.jsonl").read_text()
+
+
+def test_a_refinement_between_two_runs(recipe, run_config, trained):
+    """Its weights lie between; a run of another size did not start there."""
+    first = feature.train(recipe(layer=8, lr=1e-2), run_config("first", 2)).config.out
+    second = feature.train(recipe(start=first, lr=1e-2), run_config("second", 2)).config.out
+    plan = {"generator": trained["generator"], "tracker": trained["tracker"], "feature": second}
+    name = "encoder.write.weight"
+    ends = [load_feature(folder).state_dict()[name] for folder in (first, second)]
+    middle = refined(Assembly(**plan, feature_start=first, feature_share=0.25)).state_dict()[name]
+    torch.testing.assert_close(middle, 0.75 * ends[0] + 0.25 * ends[1])
+    assert torch.equal(refined(Assembly(**plan)).state_dict()[name], ends[1]) and not torch.equal(ends[0], ends[1])
+    other = feature.train(recipe(layer=16), run_config("other", 1)).config.out
+    with pytest.raises(TrainingError, match="did not start from"):
+        refined(Assembly(**plan, feature_start=other, feature_share=0.5))
 
 
 @pytest.mark.parametrize("layer", [8, 32])

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,28 @@ def test_commands_of_the_readme_are_understood(capsys):
             main([*words[1 : 3 if words[1] in GROUPS else 2], "--help"])
         shown = capsys.readouterr().out
         assert not [word for word in words[2:] if word.startswith("--") and word not in shown], words
+
+
+def _commands(page: Path) -> list[list[str]]:
+    """Words of the commands in a page's code, lines that go on joined; without notes, and what is abbreviated with …"""
+    text = "\n".join(re.findall(r"```\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)).replace("\\\n", " ")
+    lines = [line.split("  #")[0] for line in text.splitlines() if line.startswith("mien ") and "…" not in line]
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("name", ["training.md"])
+def test_training_commands_of_the_documents_are_understood(name):
+    """Every recipe takes the options that the page gives it, values included; nothing is run."""
+    from mien.apps import train
+
+    commands = [words[2:] for words in _commands(ROOT / "docs" / name) if words[1] == "train"]
+    assert len(commands) > 1
+    for recipe, *words in commands:
+        module = importlib.import_module(f"mien.training.recipes.{recipe}")
+        preset, rest = train._take_preset(module, words)
+        given = set(rest) & {"--data", "--generator"}
+        config, _ = train._parse(module, recipe, preset, rest)
+        assert all(getattr(config, option[2:]) is not None for option in given)
 
 
 def test_code_of_the_readme_runs(samples):

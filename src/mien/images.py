@@ -115,6 +115,13 @@ def shrink_to(batch: torch.Tensor, size: int) -> torch.Tensor:
     return F.avg_pool2d(batch, factor) if factor > 1 else batch
 
 
+def places_turned(batch: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """Where (N, H, W, 2) the pixels of (N, C, H, W) pictures come from when they turn clockwise, for `grid_sample`."""
+    cosine, sine, none = angles.cos(), angles.sin(), torch.zeros_like(angles)
+    theta = torch.stack([cosine, sine, none, -sine, cosine, none], 1).reshape(-1, 2, 3).to(batch)
+    return F.affine_grid(theta, list(batch.shape), align_corners=False)
+
+
 def turn(batch: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """Turn (N, C, S, S) pictures clockwise about their centres; bicubic, range kept.
 
@@ -123,9 +130,7 @@ def turn(batch: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     Args:
         angles: (N,) radians.
     """
-    cosine, sine, none = angles.cos(), angles.sin(), torch.zeros_like(angles)
-    theta = torch.stack([cosine, sine, none, -sine, cosine, none], 1).reshape(-1, 2, 3).to(batch)
-    places = F.affine_grid(theta, list(batch.shape), align_corners=False)
+    places = places_turned(batch, angles)
     side = batch.shape[-1]
     soft = F.interpolate(F.adaptive_avg_pool2d(batch, FADE_SHARE), (side, side), mode="bicubic")
     sharp, soft = (

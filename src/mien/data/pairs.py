@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mien.face3d import FaceParams, MotionSpace
 from mien.geometry import turned_angles
-from mien.images import shrink_to, to_tensor
+from mien.images import places_turned, shrink_to, to_tensor
 
 REGION_WEIGHTS = (0.5, 1.5, 0.7, 8.0, 5.0, 3.0, 0.5)
 """Reconstruction weight of background, skin, hair, eye, mouth, brow, clothes; maps are scaled to mean one."""
@@ -103,11 +103,9 @@ class FramePairs:
         """
         angle = torch.randn(len(batch.target), generator=generator) * spread
         angle[:straight] = 0
-        none = torch.zeros_like(angle)
         params = self._params[batch.target_index]
         turned = turned_angles(params.angles, angle)
-        theta = torch.stack([angle.cos(), angle.sin(), none, -angle.sin(), angle.cos(), none], 1).reshape(-1, 2, 3)
-        field = F.affine_grid(theta, list(batch.target.shape), align_corners=False)
+        field = places_turned(batch.target, angle)
         both = torch.cat([batch.target, batch.weight], 1)
         both = F.grid_sample(both, field, padding_mode="reflection", align_corners=False)
         weight = both[:, 3:] / both[:, 3:].mean((1, 2, 3), keepdim=True)

@@ -7,19 +7,19 @@ answer is then a source itself, driven back by what it came from: the cycle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 
 from mien.data.pairs import PairBatch
-from mien.face3d import FaceParams, MotionSpace
+from mien.face3d import MotionSpace
 from mien.face3d.motion import Q_LIMIT
 from mien.inversion import Encoder
 from mien.losses.image import pyramid_l1, weighted_l1
 from mien.losses.latent import centre_distance, row_spread
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.judges import Judges, sharpness_loss
+from mien.training.judges import Judges, faces_asked_for, sharpness_loss
 from mien.training.photographs import Photographs
 from mien.training.schemes import Pairs, wanted_motion
 
@@ -189,8 +189,7 @@ class Jury:
         return {"pixel": pixel} | self.judges.likeness(result, questions.images)
 
     def _moved(self, moved: torch.Tensor, questions: Questions) -> dict[str, torch.Tensor]:
-        angles, expression = self.motion.decode(questions.q_target)
-        wanted = replace(FaceParams.invalid(len(moved)).to(moved.device), angles=angles, expression=expression)
+        wanted = faces_asked_for(self.motion, questions.q_target)
         num_pairs = len(questions.answer)
         paired = self.judges.likeness(moved[:num_pairs], questions.answer)
         paired["pixel"] = weighted_l1(moved[:num_pairs], questions.answer).mean()

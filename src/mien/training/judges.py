@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
-from mien.face3d import FaceParams, PosedHead, ShapeModel, load_ict
+from mien.face3d import FaceParams, MotionSpace, PosedHead, ShapeModel, load_ict
 from mien.losses.adversarial import prefer
 from mien.losses.face import geometry_losses, identity_loss
 from mien.losses.image import feature_l1
@@ -29,6 +29,12 @@ def read_faces(regressor: FaceRegressor, images: torch.Tensor) -> FaceParams:
     reading = regressor(F.grid_sample(images.float(), field, padding_mode="reflection", align_corners=False))
     score = reading.presence.sigmoid()
     return FaceParams(reading.angles, reading.expression.sigmoid(), reading.landmarks, score > 0.5, score)
+
+
+def faces_asked_for(motion: MotionSpace, q: torch.Tensor) -> FaceParams:
+    """What pictures should show that were asked for coordinates q (B, k); pose and expression alone."""
+    angles, expression = motion.decode(q)
+    return replace(FaceParams.invalid(len(q)).to(q.device), angles=angles, expression=expression)
 
 
 def reading_loss(net3d: FaceRegressor, result: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:

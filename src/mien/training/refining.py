@@ -8,18 +8,18 @@ which would learn to say less.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 
 from mien.data.pairs import PairBatch
-from mien.face3d import FaceParams, MotionSpace
+from mien.face3d import MotionSpace
 from mien.face3d.motion import Q_LIMIT
 from mien.inversion import Encoder, FeatureRefiner, FeatureShift
 from mien.losses.image import pyramid_l1
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.judges import Judges, sharpness_loss
+from mien.training.judges import Judges, faces_asked_for, sharpness_loss
 from mien.training.photographs import Photographs
 from mien.training.schemes import Pairs, wanted_motion
 
@@ -198,9 +198,7 @@ class RefinementJury:
         return losses
 
     def _crossed(self, lessons: Lessons, crossed: torch.Tensor) -> dict[str, torch.Tensor]:
-        angles, expression = self.motion.decode(lessons.q_cross)
-        nobody = FaceParams.invalid(len(crossed)).to(crossed.device)
-        geometry = self.judges.geometry(crossed, replace(nobody, angles=angles, expression=expression))
+        geometry = self.judges.geometry(crossed, faces_asked_for(self.motion, lessons.q_cross))
         return geometry | {"id": self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"]}
 
     def _redrawn(

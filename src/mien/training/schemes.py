@@ -13,13 +13,13 @@ from typing import Literal, Protocol
 import torch
 
 from mien.data.pairs import PairBatch
-from mien.face3d import FaceParams, MotionSpace
+from mien.face3d import MotionSpace
 from mien.face3d.motion import Q_LIMIT
 from mien.inversion import Encoder
 from mien.losses.image import weighted_l1
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Generator
-from mien.training.judges import Judges
+from mien.training.judges import Judges, faces_asked_for
 
 Scheme = Literal["synthetic", "real", "mixed", "paired"]
 PUBLISHED_WEIGHTS = {"shape": 1.0, "eye": 1.0, "mouth": 1.0, "id": 10.0, "perceptual": 10.0, "pixel": 1.0}
@@ -222,9 +222,7 @@ def wanted_motion(q_source: torch.Tensor, q_target: torch.Tensor, share: float, 
 
 def task_losses(judges: Judges, motion: MotionSpace, task: Task, result: torch.Tensor) -> dict[str, torch.Tensor]:
     """Means of L_sh, L_eye, L_mouth, L_id and L_per of results (B, 3, S, S), and of L1 where the answer is known."""
-    angles, expression = motion.decode(task.q_target)
-    wanted = replace(FaceParams.invalid(len(result)).to(result.device), angles=angles, expression=expression)
-    losses = judges.geometry(result, wanted) | judges.likeness(result, task.likeness)
+    losses = judges.geometry(result, faces_asked_for(motion, task.q_target)) | judges.likeness(result, task.likeness)
     if task.is_paired:
         losses["pixel"] = weighted_l1(result, task.target).mean()
     return losses

@@ -1,6 +1,7 @@
 """From videos to a set: the right frames, the right face, in any number of processes, and on after any interruption."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,13 @@ class Failing:
         return Tools(counted, counted_codes)
 
 
+class Dying:
+    """Tools whose process is gone at the first call; an exception would come out of it as itself."""
+
+    def __call__(self) -> Tools:
+        return Tools(lambda pictures, hints: os._exit(9), encode)
+
+
 def tree(root: Path) -> dict[str, bytes]:
     files = {str(file.relative_to(root)): file for file in sorted(root.rglob("*")) if file.is_file()}
     frames = {name: file.read_bytes() for name, file in files.items() if file.suffix in (".png", ".npy", ".json")}
@@ -188,7 +196,7 @@ def test_errors_of_the_tools_come_out_of_the_processes(world):
 @pytest.mark.multi
 def test_a_crash_is_told(world):
     with pytest.raises(MienError, match="fewer processes"):
-        run(world, PrepareConfig(processes=2), Failing(0))
+        run(world, PrepareConfig(processes=2), Dying())
 
 
 def test_latent_codes_lie_beside_the_frames(world):

@@ -1,4 +1,4 @@
-"""Do the driver's movements arrive in the result? Real clips drive sources through the public API; MediaPipe judges.
+"""Do the driver's movements arrive in the result? Clips drive sources through the public API; MediaPipe judges.
 
 For every face of every clip, every source, absolute and relative driving, with and without smoothing: the share of
 result frames in which a face is found; for each coordinate the Pearson correlation between driver and result, where
@@ -6,16 +6,21 @@ only coordinates that the driver moves (MOVED) count; and the jitter of the angl
 result over that of the driver. The reference of relative driving is the driver's most neutral frame.
 The embedded tracker was trained on four fifths of the frames of these clips (`mien.tracking.material`); generator,
 encoder and directions have not seen them. Their heads move by a degree or two, as little as two looks of MediaPipe at
-the same frame differ; `--steady` takes that noise out of the judge.
+the same frame differ; `--steady` takes that noise out of the judge. What is left of it shows where the driver drives
+itself: its own frames, in the crop and size of the results, judged like a result. No method can do better.
+Heads that move as people do who talk and look around are rendered (`--people`): held-out photographed people in random
+motion, whose true parameters take the place of the driver's track.
 
     python benchmarks/quality/driving.py --bundle avatar
+    python benchmarks/quality/driving.py --driving absolute --people people.npz --name driving_rendered
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +43,7 @@ from instruments import (
 from rich.table import Table
 
 import mien
+from mien.benchmark.people import PhotographedPeople
 from mien.errors import InputError, MienError
 from mien.face3d.params import FaceParams
 from mien.images import read_image
@@ -47,6 +53,7 @@ from mien.metrics import Correlation, Jitter
 from mien.pipelines import Identity, Reenactor, load, neutral_face
 from mien.pipelines.moving import Method
 from mien.pipelines.streaming import StreamOptions
+from mien.synth.sequence import random_motion
 from mien.tracking.follow import follow
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.protocol import Tracker
@@ -59,6 +66,9 @@ MOVED = {name: 0.5 if name in ("yaw", "pitch", "roll") else 0.03 for name in COO
 CLIPS = {"head_pose_male.mp4": ("largest",), "head_pose_female_and_male.mp4": ("left", "right")}
 SAMPLES = Path(mien.__file__).parent / "assets" / "samples"
 LEAST_FRAMES = 8
+FACTS = ("angles", "expression", "landmarks")
+RENDERED_CLIPS, RENDERED_FRAMES, RENDERED_RATE, RENDERED_PX = 4, 100, 25, 256
+ITSELF = "the driver itself"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +79,7 @@ class Settings:
         bundle: name or folder of the bundle.
         data: the data pack; default MIEN_DATA or ../shared/data.
         sources: pictures to reenact; default the embedded samples and two generated portraits of the data pack.
+        people: pack of photographed people (`mien fit`): the held-out ones drive, rendered, instead of the clips.
         frames: at most this many frames of each clip; 0 for all.
         device: where the bundle runs; default the best there is.
         tracker: what the bundle measures faces with.
@@ -82,6 +93,7 @@ class Settings:
     bundle: str = "avatar"
     data: Path | None = None
     sources: tuple[Path, ...] = ()
+    people: Path | None = None
     frames: int = 0
     device: str | None = None
     tracker: TrackerName = "embedded"
@@ -100,29 +112,56 @@ def main(settings: Settings) -> None:
     model = load(settings.bundle, settings.device, own_tracker(settings.tracker, data))
     identities = identified(model, settings.sources or _default_sources(data))
     runs = []
-    for clip, faces in CLIPS.items():
-        frames = list(read_video(data / "clips" / clip))[: settings.frames or None]
-        for face in faces:
-            driver = FaceParams.cat(list(follow(judge, [frame.image for frame in frames], choose=face)))
-            for (source, identity), kind, smoothing in product(
-                identities.items(), settings.driving, settings.smoothing
-            ):
-                run = {"clip": clip, "face": face, "source": source, "driving": kind, "smoothing": smoothing}
-                try:
-                    options = stream_options(model, frames, face, kind, smoothing)
-                    options["method"] = settings.method
-                    driven = list(model.stream(identity, frames, **options).results())
-                except MienError as error:
-                    CONSOLE.log(f"{clip} {face} → {source}: {error}")
-                    runs.append(run | {"error": str(error)})
-                    continue
-                run |= compare(driver, measure(judge, enlarged([one.image for one in driven])))
-                run["tracked"] = sum(one.found for one in driven) / len(driven)
-                runs.append(run)
-                where = f"{clip} {face} → {source}, {kind}, smoothing {smoothing}"
-                CONSOLE.log(f"{where}: faces in {run['found']:.0%} of {run['frames']} frames")
+    for clip, face, frames, truth in drivers(settings, data):
+        judged = FaceParams.cat(list(follow(judge, [frame.image for frame in frames], choose=face)))
+        driver = judged if truth is None else truth
+        run: dict[str, Any] = {"clip": clip, "face": face, "source": ITSELF, "driving": ITSELF, "smoothing": "off"}
+        runs.append(run | compare(driver, measure(judge, enlarged(own_crops(model, frames, face))), judged))
+        for (source, identity), kind, smoothing in product(identities.items(), settings.driving, settings.smoothing):
+            run = {"clip": clip, "face": face, "source": source, "driving": kind, "smoothing": smoothing}
+            try:
+                options = stream_options(model, frames, face, kind, smoothing)
+                options["method"] = settings.method
+                driven = list(model.stream(identity, frames, **options).results())
+            except MienError as error:
+                CONSOLE.log(f"{clip} {face} → {source}: {error}")
+                runs.append(run | {"error": str(error)})
+                continue
+            run |= compare(driver, measure(judge, enlarged([one.image for one in driven])), judged)
+            run["tracked"] = sum(one.found for one in driven) / len(driven)
+            runs.append(run)
+            where = f"{clip} {face} → {source}, {kind}, smoothing {smoothing}"
+            CONSOLE.log(f"{where}: faces in {run['found']:.0%} of {run['frames']} frames")
     name = "MediaPipe Face Landmarker" + (f", mean of {2 * len(LOOKS)} looks" if settings.steady else "")
     report(settings.name, settings, {"judge": name, "runs": runs}, table_of(runs))
+
+
+def drivers(settings: Settings, data: Path) -> Iterator[tuple[str, str, list[Frame], FaceParams | None]]:
+    """Clip, face, its frames and, where it is known, the truth about them."""
+    if settings.people is None:
+        for clip, faces in CLIPS.items():
+            frames = list(read_video(data / "clips" / clip))[: settings.frames or None]
+            yield from ((clip, face, frames, None) for face in faces)
+        return
+    studio = PhotographedPeople(settings.people, RENDERED_PX)
+    for number in range(RENDERED_CLIPS):
+        motion = random_motion(settings.frames or RENDERED_FRAMES, RENDERED_RATE, number)
+        shown_frames = studio.render(number, motion.angles * studio.reach, motion.expression)
+        frames = [Frame(one.image, i, Fraction(1, RENDERED_RATE)) for i, one in enumerate(shown_frames)]
+        columns = (np.stack([getattr(one, name) for one in shown_frames]) for name in FACTS)
+        angles, expression, landmarks = (torch.from_numpy(column).float() for column in columns)
+        always = torch.ones(len(frames))
+        yield f"rendered {number + 1}", "largest", frames, FaceParams(angles, expression, landmarks, always > 0, always)
+    studio.close()
+
+
+def own_crops(model: Reenactor, frames: Sequence[Frame], face: str) -> list[np.ndarray]:
+    """A driver's own frames, cut out as the bundle frames its results; grey where the face is lost."""
+    images = [frame.image for frame in frames]
+    seen = FaceParams.cat(list(follow(model.tracker, images, choose=face)))
+    blank = np.full((RENDERED_PX, RENDERED_PX, 3), 127, np.uint8)
+    cuts = zip(model.frame(seen), images, seen.valid.tolist(), strict=True)
+    return [crop.apply(image) if is_found else blank for crop, image, is_found in cuts]
 
 
 def stream_options(model: Reenactor, frames: Sequence[Frame], face: str, driving: str, smoothing: str) -> StreamOptions:
@@ -145,20 +184,21 @@ def identified(model: Reenactor, files: Sequence[Path]) -> dict[str, Identity]:
     return identities
 
 
-def compare(driver: FaceParams, result: FaceParams) -> dict[str, Any]:
-    """Correlations and jitter of a driver (T) and its result (T).
+def compare(driver: FaceParams, result: FaceParams, judged: FaceParams | None = None) -> dict[str, Any]:
+    """Correlations and jitter of a driver (T) and its result (T); jitter against `judged`, if `driver` is the truth.
 
     A correlation is null where fewer than LEAST_FRAMES frames show both faces. Whether the driver moves a coordinate is
     read from the driver alone.
     """
-    first, second = (
-        torch.stack([named_coordinates(faces)[name] for name in COORDINATES], 1) for faces in (driver, result)
+    looked = driver if judged is None else judged
+    first, seen, second = (
+        torch.stack([named_coordinates(faces)[name] for name in COORDINATES], 1) for faces in (driver, looked, result)
     )
     correlation = Correlation()
     correlation.update(first, second, valid=driver.valid & result.valid)
     is_measurable = int((driver.valid & result.valid).sum()) >= LEAST_FRAMES
     r = correlation.result() if is_measurable else torch.full((len(COORDINATES),), math.nan)
-    trembles = [_jitter(values[:, :3], faces.valid) for values, faces in ((first, driver), (second, result))]
+    trembles = [_jitter(values[:, :3], faces.valid) for values, faces in ((seen, looked), (second, result))]
     driver_std, result_std = _spread(first[driver.valid]), _spread(second[result.valid])
     return {
         "frames": len(driver),
@@ -195,7 +235,7 @@ def _spread(values: torch.Tensor) -> torch.Tensor:
 def table_of(runs: Sequence[dict[str, Any]]) -> Table:
     """One row per variant, clip and face, the mean over its sources; below, the means of each variant."""
     caption = "Correlation driver–result; in parentheses: the driver hardly moves it. Jitter: result over driver."
-    table = Table(title="Driving by real video", caption=caption)
+    table = Table(title="Driving by video", caption=caption)
     jitters = [f"jitter {name}" for name in ANGLES]
     for column in ("driving", "smoothing", "clip", "face", "found", *COORDINATES, *jitters):
         table.add_column(column)

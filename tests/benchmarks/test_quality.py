@@ -1,6 +1,8 @@
 """The quality drivers: their arithmetic, and one run of each from end to end on a bundle of random numbers."""
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import driving
@@ -19,8 +21,10 @@ from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import ARKIT_NAMES, FaceParams
 from mien.geometry import lean_of
 from mien.inversion.encoder import Encoder, EncoderConfig
+from mien.media.reader import Frame
 from mien.methods.direction import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator, GeneratorConfig
+from mien.synth.sequence import random_motion
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
@@ -48,6 +52,61 @@ def test_a_few_frames_prove_nothing():
     run = driving.compare(_faces(7, 10 * t, t), _faces(7, 10 * t, t))
     assert all(value["correlation"] is None for value in run["coordinates"].values())
     assert run["coordinates"]["yaw"]["is_driven"], "whether a driver moves is a matter of the driver alone"
+
+
+def test_jitter_is_judged_where_the_truth_drives():
+    t = torch.linspace(-1, 1, 12)
+    tremble = torch.tensor([0.0, 1.0] * 6)
+    truth, judged, result = _faces(12, 10 * t, t), _faces(12, 10 * t + tremble, t), _faces(12, 10 * t + 2 * tremble, t)
+    run = driving.compare(truth, result, judged)
+    assert run["jitter_deg"]["yaw"] == pytest.approx({"driver": 2.0, "result": 4.0}, rel=1e-3)
+    assert run["coordinates"]["yaw"]["driver_std"] == pytest.approx(float((10 * t).std(correction=0)), rel=1e-4)
+    assert driving.compare(truth, result)["jitter_deg"]["yaw"]["driver"] == pytest.approx(0, abs=1e-4)
+
+
+class FakeStudio:
+    """Grey pictures with the parameters that were asked for."""
+
+    reach = 0.5
+
+    def __init__(self, pack, size):
+        self.size = size
+
+    def render(self, person, angles, expression):
+        grey = np.full((self.size, self.size, 3), 100 + person, np.uint8)
+        points = np.full((68, 2), 60.0)
+        return [
+            SimpleNamespace(image=grey, angles=a, expression=e, landmarks=points)
+            for a, e in zip(angles, expression, strict=True)
+        ]
+
+    def close(self):
+        pass
+
+
+def test_rendered_people_drive_with_what_is_true(monkeypatch, tmp_path):
+    monkeypatch.setattr(driving, "PhotographedPeople", FakeStudio)
+    given = list(driving.drivers(driving.Settings(people=tmp_path / "people.npz", frames=9), tmp_path))
+    assert len(given) == driving.RENDERED_CLIPS and len({clip for clip, *_ in given}) == driving.RENDERED_CLIPS
+    for number, (_, face, frames, truth) in enumerate(given):
+        motion = random_motion(9, driving.RENDERED_RATE, number)
+        assert face == "largest" and [frame.pts for frame in frames] == list(range(9))
+        assert frames[0].image[0, 0, 0] == 100 + number
+        assert truth is not None and truth.valid.all()
+        np.testing.assert_allclose(truth.angles.numpy(), 0.5 * motion.angles, atol=1e-6)
+        np.testing.assert_allclose(truth.expression.numpy(), motion.expression, atol=1e-6)
+
+
+def test_own_crops_frame_the_driver_as_results_are_framed(monkeypatch):
+    """Where the face is lost the picture is blank; where it is found it is the bundle's crop."""
+    picture = np.zeros((90, 120, 3), np.uint8)
+    seen = [_faces(1, torch.zeros(1), 0.0), replace(_faces(1, torch.zeros(1), 0.0), valid=torch.zeros(1) > 0)]
+    monkeypatch.setattr(driving, "follow", lambda tracker, images, choose: iter(seen))
+    crop = SimpleNamespace(apply=lambda image: np.full((32, 32, 3), 7, np.uint8))
+    model = SimpleNamespace(tracker=None, frame=lambda params: [crop] * len(params))
+    frames = [Frame(picture, i, Fraction(1, 25)) for i in range(2)]
+    kept, lost = driving.own_crops(model, frames, "largest")
+    assert (kept == 7).all() and kept.shape == (32, 32, 3) and (lost == 127).all()
 
 
 def test_pairs_are_half_of_one_scene_half_of_two_people(rng):
@@ -116,6 +175,8 @@ def test_each_driver_runs_on_a_random_bundle(tmp_path, data_pack, monkeypatch):
     generator.main(generator.Settings(renders=renders, count=4, batch=3, psi=(0.7,), **given))
     leaning_heads.main(leaning_heads.Settings(bundle=bundle, data=data_pack, count=1, limits=(), tracker="mediapipe"))
     edits.main(edits.Settings(bundle=bundle, data=data_pack, count=1, tracker="mediapipe"))
+    runs = json.loads((tmp_path / "results" / "driving.json").read_text())["runs"]
+    assert [run["face"] for run in runs if run["source"] == driving.ITSELF] == ["largest", "left", "right"]
     for name in ("driving", "pairs", "generator", "leaning", "edits"):
         results = json.loads((tmp_path / "results" / f"{name}.json").read_text())
         assert str(tmp_path) not in json.dumps(results), "folders of one machine stay out of the results"

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mien.face3d.params import ARKIT_NAMES
-from mien.tracking.material import load_photographs, reshaped
-from mien.tracking.reshaping import load_head_table, random_change, reshape_face
+from mien.geometry import rotation_from_angles
+from mien.tracking.material import angles_from_points, load_photographs, reshaped
+from mien.tracking.reshaping import load_head_table, random_change, reshape_face, turned_by
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,28 @@ def test_lids_close_one_by_one(face):
         {s: p[low, 1] - p[up, 1] for s, up, low in (("left", 386, 374), ("right", 159, 145))} for p in (points, moved)
     )
     assert after["left"] < 0.15 * before["left"] and after["right"] == pytest.approx(before["right"])
+
+
+@pytest.mark.parametrize("axis", range(3), ids=("yaw", "pitch", "roll"))
+def test_heads_turn_as_far_as_asked(face, data_pack, axis):
+    picture, points, angles, expression, table = face
+    turn = np.radians(4.0) * np.eye(3)[axis]
+    warped, moved = reshape_face(picture, points, angles, expression, change(), table, turn)
+    before, after = angles_from_points(np.stack([points, moved]), data_pack / "head")
+    between = rotation_from_angles(torch.from_numpy(np.stack([before, after, turn])))
+    assert torch.allclose(between[1], between[2] @ between[0], atol=6e-3), "but for the calibration"
+    np.testing.assert_allclose(turned_by(before, turn), after, atol=6e-3)
+    tip, sides = 1, [234, 454]
+    np.testing.assert_allclose(moved[sides].mean(0), points[sides].mean(0), atol=1e-9)
+    assert axis == 2 or np.abs(moved[tip, :2] - points[tip, :2]).max() > 1
+    assert np.abs(warped.astype(int) - picture).mean() > 1
+
+
+def test_a_head_turned_to_the_right_of_the_picture_moves_its_nose_there(face):
+    picture, points, angles, expression, table = face
+    _, right = reshape_face(picture, points, angles, expression, change(), table, np.radians([4.0, 0, 0]))
+    _, up = reshape_face(picture, points, angles, expression, change(), table, np.radians([0, 4.0, 0]))
+    assert right[1, 0] > points[1, 0] + 1 and up[1, 1] < points[1, 1] - 1
 
 
 def test_random_changes_stay_in_range(rng):

@@ -18,7 +18,7 @@ from mien.geometry import angles_from_rotation
 from mien.images import read_image
 from mien.tracking.calibration import known_coefficients, to_ict_scale
 from mien.tracking.mediapipe import landmarks_from_points, params_from_mediapipe
-from mien.tracking.reshaping import load_head_table, random_change, reshape_face
+from mien.tracking.reshaping import load_head_table, random_change, reshape_face, turned_by
 from mien.tracking.samples import LabelledFace
 
 HELD_OUT_EVERY = 5
@@ -47,6 +47,7 @@ class LabelledPictures:
         points: (faces, 478, 3) MediaPipe's points in the same pixels.
         scales: resolutions kept, as fractions of the original; one is drawn at every use.
         known: (faces, 51) how much each coefficient counts; None: as far as MediaPipe's scores can be believed.
+        people: (faces,) who each face shows, by number; None: everyone is somebody else.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class LabelledPictures:
         points: np.ndarray,
         scales: Sequence[float] = (1.0,),
         known: np.ndarray | None = None,
+        people: np.ndarray | None = None,
     ) -> None:
         self.params = params
         self.points = points
         self.pictures = list(pictures)
         self.owner = list(owner)
+        self.people = np.arange(len(self.owner)) if people is None else people
         self._faces_of = [[i for i, o in enumerate(self.owner) if o == p] for p in range(len(self.pictures))]
         self._levels = [[_scaled(picture, scale) for picture in self.pictures] for scale in scales]
         self._scales = list(scales)
@@ -75,7 +78,7 @@ class LabelledPictures:
 
     def relabelled(self, params: FaceParams) -> LabelledPictures:
         """The same pictures with other parameters of the same faces."""
-        return LabelledPictures(self.pictures, self.owner, params, self.points, self._scales, self._known)
+        return LabelledPictures(self.pictures, self.owner, params, self.points, self._scales, self._known, self.people)
 
     @property
     def first_scale(self) -> float:
@@ -193,13 +196,20 @@ def load_clip(name: str, part: Part, folder: str | os.PathLike[str] | None = Non
     points = points - (0.5, 0.5, 0)
     owner = [frame - wanted[0] for frame, _ in rows]
     params = labelled_params(points, scores, transforms, folder)
-    return LabelledPictures([frames[i] for i in wanted], owner, params, points)
+    return LabelledPictures([frames[i] for i in wanted], owner, params, points, people=index[1])
 
 
 def reshaped(
-    faces: LabelledPictures, copies: int, seed: int, every: int = 1, folder: str | os.PathLike[str] | None = None
+    faces: LabelledPictures,
+    copies: int,
+    seed: int,
+    every: int = 1,
+    folder: str | os.PathLike[str] | None = None,
+    turn_deg: float = 0.0,
+    strength: float = 1.0,
 ) -> LabelledPictures:
-    """The same faces with other expressions, each alone in a picture of its own (`mien.tracking.reshaping`).
+    """The same faces with other expressions, each alone in a picture of its own; MediaPipe reads the turns, whose hair
+    and ears stay behind, at .7 (`mien.tracking.reshaping`).
 
     Args:
         faces: photographs or a clip; photographs are reduced to their first kept resolution.
@@ -207,30 +217,36 @@ def reshaped(
         seed: of the changes.
         every: take every so many faces.
         folder: the data pack, see `data_folder`.
+        turn_deg: standard deviation of a turn about each axis in degrees; 0 turns nothing.
+        strength: of the random changes, 0 to 1.
     """
     table = load_head_table(data_folder(folder) / "head", with_expression=True)
     rng = np.random.default_rng(seed)
     chosen = np.repeat(np.arange(0, len(faces), every), copies)
-    pictures, points, expressions, known = [], [], [], []
+    pictures, points, angles, expressions, known = [], [], [], [], []
     for i in chosen:
         scale = faces.first_scale
         before = (faces.points[i] + (0.5, 0.5, 0)) * scale - (0.5, 0.5, 0)
         expression = faces.params.expression[i].double().numpy()
-        change = random_change(expression, rng)
+        change = strength * random_change(expression, rng)
+        turn = np.radians(turn_deg * rng.standard_normal(3)) if turn_deg else np.zeros(3)
+        head = faces.params.angles[i].double().numpy()
         picture = faces.face(int(i), np.random.default_rng(0), level=0).picture
-        warped, moved = reshape_face(
-            picture, before, faces.params.angles[i].double().numpy(), expression, change, table
-        )
+        warped, moved = reshape_face(picture, before, head, expression, change, table, turn)
         pictures.append(warped)
         points.append(moved)
+        angles.append(turned_by(head, turn))
         expressions.append(expression + change)
         known.append(np.maximum(known_coefficients(_SILENT_TRUST), 0.7 * (change > 0.05)))
     params = replace(
         faces.params[torch.from_numpy(chosen)],
+        angles=torch.from_numpy(np.stack(angles)).float(),
         expression=torch.from_numpy(np.stack(expressions)).float(),
         landmarks=landmarks_from_points(np.stack(points)),
     )
-    return LabelledPictures(pictures, range(len(pictures)), params, np.stack(points), known=np.stack(known))
+    return LabelledPictures(
+        pictures, range(len(pictures)), params, np.stack(points), known=np.stack(known), people=faces.people[chosen]
+    )
 
 
 def read_frames(path: Path) -> list[np.ndarray]:

@@ -70,7 +70,7 @@ def twin_losses(reading: FaceReading, batch: CropBatch) -> dict[str, torch.Tenso
         return values[1::2] - values[0::2]
 
     turn = (change(reading.angles) - change(batch.angles)).abs().sum(1)
-    coefficient = _emphasis().to(batch.expression)
+    coefficient = _emphasis().to(batch.expression) * batch.known[0::2].minimum(batch.known[1::2])
     moved = (change(reading.expression.sigmoid()) - change(batch.expression)).abs() * coefficient
     return {"twin_angles": 24.0 * turn.mean(), "twin_expression": 10.0 * moved.mean()}
 

@@ -1,7 +1,8 @@
-"""Real faces with other expressions: photographs warped by the displacements of the ICT head.
+"""Real faces with other expressions, turned a little: photographs warped by the displacements of the ICT head.
 
 Photographs rarely show open mouths or closed eyes, and MediaPipe's scores for them are rough. Moving the points of a
-labelled face by known ICT weights, and the picture with them, gives real skin and light with a known change.
+labelled face by known ICT weights, and the picture with them, gives real skin and light with a known change. A turn of
+a few degrees moves the points by their depth; what is not face (hair, ears, shoulders) only gives way.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from scipy.interpolate import LinearNDInterpolator
 
 from mien.face3d.params import ARKIT_NAMES
-from mien.geometry import rotation_from_angles
+from mien.geometry import angles_from_rotation, rotation_from_angles
 
 _UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398)
 _LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
@@ -30,6 +31,8 @@ _CHOICES = (
     ("mouthRollLower", "mouthRollUpper"),
 )  # fmt: skip
 _GRID_PX = 2
+_SIDES = (234, 454)
+"""Where the cheeks end before the ears: heads are turned about the middle between them."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def reshape_face(
     expression: np.ndarray,
     change: np.ndarray,
     table: HeadTable,
+    turn: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Warp a face so that its expression changes by ICT weights.
+    """Warp a face so that its expression changes by ICT weights, and turn it.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -100,11 +104,14 @@ def reshape_face(
         expression: (51,) the face as it is.
         change: (51,) weights to add.
         table: with expressions.
+        turn: (3,) yaw, pitch, roll in radians of a rotation that comes after that of the head; a few degrees.
 
     Returns:
         The picture and the moved points (478, 3).
     """
     moved = _move(points, angles, expression, change, table)
+    if turn is not None:
+        moved = _turned(moved, turn)
     height, width = picture.shape[:2]
     edge = np.linspace(0, 1, 7)
     frame = np.unique([(x * (width - 1), y * (height - 1)) for x in edge for y in edge if {x, y} & {0.0, 1.0}], axis=0)
@@ -144,6 +151,19 @@ def _move(
         moved[upper] = points[upper] + closing * 0.94 * (points[lower] - points[upper])
         moved[lower] = points[lower]
     return moved
+
+
+def turned_by(angles: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """(3,) angles of a head after a further rotation about the axes of the picture, all in radians."""
+    further, before = (rotation_from_angles(torch.from_numpy(np.asarray(a, np.float64))) for a in (turn, angles))
+    return angles_from_rotation(further @ before).numpy()
+
+
+def _turned(points: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    axes = np.array([1.0, -1.0, -1.0])  # pixels have y down and z away from the viewer
+    middle = points[list(_SIDES)].mean(0)
+    rotation = rotation_from_angles(torch.from_numpy(np.asarray(turn, np.float64))).numpy()
+    return ((points - middle) * axes) @ rotation.T * axes + middle
 
 
 def _open_mouth(picture: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

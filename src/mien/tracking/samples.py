@@ -142,12 +142,12 @@ def _batch(rows: Sequence[tuple[Any, ...]]) -> CropBatch:
 
 
 def draw_twins(pairs: Sequence[tuple[LabelledFace, LabelledFace]], size: int, seed: int) -> CropBatch:
-    """Crops of faces that differ little, two by two: rows 2k and 2k + 1 show pair k in the same square.
+    """Crops of faces that differ little, two by two: rows 2k and 2k + 1 show pair k, each in a second look's square.
 
-    Both are disturbed independently, as two frames of one video are; the square is that of a second look.
+    Both are placed and disturbed independently, as two frames of one video are.
 
     Args:
-        pairs: two frames of one person in one place.
+        pairs: two pictures of one person.
         size: side of a crop in pixels.
         seed: of this batch.
     """
@@ -155,9 +155,9 @@ def draw_twins(pairs: Sequence[tuple[LabelledFace, LabelledFace]], size: int, se
     rows = []
     for pair in pairs:
         first, second = (mirrored(face) for face in pair) if rng.random() < 0.5 else pair
-        matrix, turn = _framing(first, size, rng, is_second_look=True)
         strength = rng.random()
         for face in (first, second):
+            matrix, turn = _framing(face, size, rng, is_second_look=True)
             crop, *labels = _labelled_crop(face, matrix, turn, size, None)
             rows.append((crop if strength < CLEAN_SHARE else degrade(crop, rng), *labels))
     return _batch(rows)

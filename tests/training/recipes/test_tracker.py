@@ -11,8 +11,10 @@ import torch
 from mien.errors import TrainingError
 from mien.synth.dataset import RenderedHeads
 from mien.tracking import load_tracker
+from mien.tracking.material import CLIPS, LabelledPictures, load_clip, load_photographs, reshaped
 from mien.training.engine import RunConfig
-from mien.training.recipes.tracker import PRESETS, TrackerConfig, TwinMaterial, rate, train
+from mien.training.recipes import tracker as recipe
+from mien.training.recipes.tracker import PRESETS, TrackerConfig, TwinMaterial, rate, rendered_twins, train
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_losses_fall_and_the_export_loads(heads, tmp_path):
 
 
 def test_twins_come_from_one_scene_and_are_learned(heads, tmp_path):
-    material = TwinMaterial(RenderedHeads(heads))
+    material = rendered_twins(RenderedHeads(heads))
     for first, second in material.draw(6, np.random.default_rng(1)):
         assert not np.array_equal(first.landmarks, second.landmarks)
         assert np.abs(first.landmarks.mean(0) - second.landmarks.mean(0)).max() < 10
@@ -100,6 +102,50 @@ def test_twins_come_from_one_scene_and_are_learned(heads, tmp_path):
     run = train(replace(config, twins=heads, pairs=2), run_config)
     rows = [json.loads(line) for line in (run_config.out / "metrics.jsonl").read_text().splitlines()]
     assert "twin_angles" in rows[-1] and run.step == 5
+
+
+def test_twins_are_never_alone_and_never_of_two_people(heads):
+    faces = recipe.RenderedMaterial(RenderedHeads(heads), np.arange(12))
+    twins = TwinMaterial(faces, np.array([7, 1, 7, 2, 1, 7, 3, 4, 5, 6, 8, 9]))
+    seen = set()
+    for pair in twins.draw(60, np.random.default_rng(0)):
+        rows = tuple(int(np.flatnonzero((faces._landmarks == f.landmarks).all((1, 2)))[0]) for f in pair)
+        seen.add(frozenset(rows))
+    assert seen == {frozenset(pair) for pair in ((0, 2), (0, 5), (2, 5), (1, 4))}
+
+
+def test_photographs_turned_a_little_teach_the_change(data_pack, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_DATA", str(data_pack))
+    monkeypatch.setattr(recipe, "load_photographs", lambda part, folder: few(load_photographs(part, folder), 5))
+    monkeypatch.setattr(recipe, "reshaped", lambda faces, copies, *a, **k: reshaped(few(faces, 5), copies, *a, **k))
+    config = TrackerConfig(turned=2, pairs=4, **{**PRESETS["tiny"], "scene_px": 64})  # pyright: ignore[reportArgumentType]
+    pool = recipe.gather_material(config)
+    assert len(pool.materials[-1]) == 10 and len(pool.twins) == 1 + len(CLIPS)
+    turned = pool.materials[-1]
+    assert isinstance(turned, LabelledPictures)
+    angles = turned.params.angles
+    spread = torch.rad2deg(angles[0::2] - angles[1::2])
+    assert 0.3 < spread.abs().mean() < 10
+    run = train(config, RunConfig(out=tmp_path, steps=2, device="cpu", precision="32-true", record_every=1))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert run.step == 2 and all(row["twin_angles"] > 0 for row in rows)
+
+
+def few(faces: LabelledPictures, count: int) -> LabelledPictures:
+    first = slice(0, count)
+    return LabelledPictures(
+        faces.pictures[first], faces.owner[first], faces.params[first], faces.points[first], (faces.first_scale,),
+        people=faces.people[first],
+    )  # fmt: skip
+
+
+def test_frames_of_a_clip_know_who_they_show(data_pack):
+    clip = load_clip(CLIPS[1], "train", data_pack)
+    points = clip.params.landmarks[:, :, 0].mean(1)
+    assert set(clip.people.tolist()) == {0, 1}
+    assert points[clip.people == 0].max() < points[clip.people == 1].min()
+    assert np.array_equal(clip.relabelled(clip.params).people, clip.people)
+    assert np.array_equal(reshaped(clip, 2, 0, every=40, folder=data_pack).people, np.repeat(clip.people[::40], 2))
 
 
 def test_rate_rises_and_falls():

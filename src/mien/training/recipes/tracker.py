@@ -4,14 +4,16 @@ Renders bring what no annotator can: exact angles, landmarks behind the head, an
 Photographs and clips of the data pack bring real skin and cameras; their labels are moved to the renders' scale
 (`mien.tracking.calibration`), and copies with opened mouths and closed eyes are made of them
 (`mien.tracking.reshaping`). A fifth of everything real is never trained on (`mien.tracking.material`).
+Pictures of one person come in twos as well, so that the net learns the change between them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -35,6 +37,8 @@ from mien.tracking.scenes import draw_scenes
 from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, start_fabric
 
 HELD_OUT_PEOPLE_EVERY = 20
+TURN_DEG, TURNED_STRENGTH = 3.0, 0.3
+"""Of `TrackerConfig.turned`: standard deviation of the turns about each axis, and share of a random expression."""
 _RENDER_TRUST = np.ones(3)
 
 
@@ -46,6 +50,8 @@ class TrackerConfig:
         data: folder of rendered heads (`mien render`); None trains on photographs alone.
         twins: folder of rendered heads whose frames differ little (`mien render --spread 0.08`): the change between
             two of them is learned, too; None leaves that out.
+        turned: copies of every photograph, turned by a few degrees and with a slightly other expression; the change
+            between two of them, and between two frames of a clip, is learned. 0 leaves that out.
         start: folder of a trained tracker of the same size to continue from; None starts from zero.
         real: whether photographs and clips of the data pack are used.
         labels: file with steadier labels of them (`mien.tracking.relabelling`), made with MediaPipe when it is missing;
@@ -61,6 +67,7 @@ class TrackerConfig:
 
     data: Path | None = None
     twins: Path | None = None
+    turned: int = 0
     start: Path | None = None
     real: bool = True
     labels: Path | None = None
@@ -130,25 +137,32 @@ class RenderedMaterial:
 
 
 class TwinMaterial:
-    """Two frames of one scene at a time, of training people only.
+    """Two pictures of one person at a time, which differ little.
 
     Args:
-        heads: a dataset whose frames of one scene differ little.
+        faces: where they come from.
+        groups: (len(faces),) pictures of one group make pairs; groups of one are left out.
     """
 
-    def __init__(self, heads: RenderedHeads) -> None:
-        rows = np.flatnonzero(~held_out_people(heads))
-        self._faces = RenderedMaterial(heads, rows)
-        order = np.argsort(heads.scene[rows], kind="stable")
-        self._scenes = np.split(order, np.unique(heads.scene[rows][order], return_index=True)[1][1:])
+    def __init__(self, faces: Material, groups: np.ndarray) -> None:
+        self._faces = faces
+        order = np.argsort(groups, kind="stable")
+        members = np.split(order, np.unique(groups[order], return_index=True)[1][1:])
+        self._groups = [group for group in members if len(group) > 1]
 
     def draw(self, count: int, rng: np.random.Generator) -> list[tuple[LabelledFace, LabelledFace]]:
-        """`count` pairs of frames, each of another random scene."""
+        """`count` pairs, each of another random group."""
         pairs = []
-        for scene in rng.integers(len(self._scenes), size=count):
-            first, second = rng.permutation(self._scenes[scene])[[0, -1]]
+        for group in rng.integers(len(self._groups), size=count):
+            first, second = rng.permutation(self._groups[group])[[0, -1]]
             pairs.append((self._faces.face(int(first), rng), self._faces.face(int(second), rng)))
         return pairs
+
+
+def rendered_twins(heads: RenderedHeads) -> TwinMaterial:
+    """Two frames of one scene at a time, of training people only."""
+    rows = np.flatnonzero(~held_out_people(heads))
+    return TwinMaterial(RenderedMaterial(heads, rows), heads.scene[rows])
 
 
 def held_out_people(heads: RenderedHeads) -> np.ndarray:
@@ -157,14 +171,23 @@ def held_out_people(heads: RenderedHeads) -> np.ndarray:
     return np.searchsorted(people, heads.person) % HELD_OUT_PEOPLE_EVERY == HELD_OUT_PEOPLE_EVERY - 1
 
 
-def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]:
-    """Training material and how often each kind is used: renders 30 %, photographs and clips the rest.
+class Pool(NamedTuple):
+    """Training material, how often each kind is used, and what pairs are drawn from."""
+
+    materials: list[Material]
+    shares: list[float]
+    twins: list[TwinMaterial]
+
+
+def gather_material(config: TrackerConfig) -> Pool:
+    """Training material: renders 30 %, photographs and clips the rest.
 
     Raises:
         TrainingError: nothing to train on.
     """
     materials: list[Material] = []
     shares: list[float] = []
+    twins: list[TwinMaterial] = []
     if config.real:
         try:
             folder = data_folder()
@@ -174,19 +197,28 @@ def gather_material(config: TrackerConfig) -> tuple[list[Material], list[float]]
         else:
             labelled = {"photographs": load_photographs("train", folder)}
             labelled |= {name: load_clip(name, "train", folder) for name in CLIPS}
+            if config.turned:
+                few = {"folder": folder, "turn_deg": TURN_DEG, "strength": TURNED_STRENGTH}
+                labelled["turned"] = reshaped(labelled["photographs"], config.turned, 3, **few)
             if config.labels is not None:
                 labelled = relabelled(labelled, config.labels)
-            photographs, *clips = labelled.values()
+            photographs, clips = labelled["photographs"], [labelled[name] for name in CLIPS]
             altered = [reshaped(photographs, 4, 1, folder=folder), *(reshaped(c, 2, 2, 4, folder) for c in clips)]
             materials += [photographs, *clips, *altered]
             shares += [0.14, 0.15, 0.15, 0.18, 0.04, 0.04]
+            if config.turned:
+                materials.append(labelled["turned"])
+                shares.append(0.14)
+                twins += [TwinMaterial(faces, faces.people) for faces in (labelled["turned"], *clips)]
     if config.data is not None:
         heads = RenderedHeads(config.data)
         materials.append(RenderedMaterial(heads, np.flatnonzero(~held_out_people(heads))))
         shares.append(0.30)
     if not materials:
         raise TrainingError("the tracker needs rendered heads (data) or photographs (real)")
-    return materials, shares
+    if config.twins is not None:
+        twins.append(rendered_twins(RenderedHeads(config.twins)))
+    return Pool(materials, shares, twins)
 
 
 class TrackerNetworks(nn.Module):
@@ -202,9 +234,9 @@ class TrackerNetworks(nn.Module):
                 module.momentum = 0.02
 
 
-def mean_landmarks(materials: list[Material], shares: list[float], crop_px: int) -> torch.Tensor:
+def mean_landmarks(pool: Pool, crop_px: int) -> torch.Tensor:
     """(68, 2) average points of sample crops, where the regressor starts."""
-    batch = draw_crops(materials, shares, crop_px, 128, seed=0)
+    batch = draw_crops(pool.materials, pool.shares, crop_px, 128, seed=0)
     return batch.landmarks[batch.presence > 0].mean(0)
 
 
@@ -232,23 +264,26 @@ def rate(step: int, config: TrackerConfig, steps: int) -> float:
     return config.lr * rising * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
 
 
-def draw(run: Run, pool: tuple[list[Material], list[float]], config: TrackerConfig):
+def draw(run: Run, pool: Pool, config: TrackerConfig):
     """This process's crops and scenes of the step, as network inputs with their targets."""
     processes = run.fabric.world_size
     seed = int(torch.randint(2**62, (1,), generator=run.generator()))
-    batch = draw_crops(*pool, config.crop_px, max(config.crops // processes, 1), seed)
-    scenes, boxes = draw_scenes(*pool, config.scene_px, max(config.scenes // processes, 1), seed + 1)
+    batch = draw_crops(pool.materials, pool.shares, config.crop_px, max(config.crops // processes, 1), seed)
+    count = max(config.scenes // processes, 1)
+    scenes, boxes = draw_scenes(pool.materials, pool.shares, config.scene_px, count, seed + 1)
     device = run.fabric.device
     batch = CropBatch(**{name: value.to(device) for name, value in vars(batch).items()})
     inputs = (batch.crops.permute(0, 3, 1, 2).float() / 127.5 - 1, to_tensor(scenes).to(device))
     return batch, boxes, *(part.contiguous(memory_format=torch.channels_last) for part in inputs)
 
 
-def draw_changes(run: Run, twins: TwinMaterial, config: TrackerConfig) -> tuple[CropBatch, torch.Tensor]:
+def draw_changes(run: Run, twins: Sequence[TwinMaterial], config: TrackerConfig) -> tuple[CropBatch, torch.Tensor]:
     """This process's twins of the step with their targets, and as network input."""
     seed = int(torch.randint(2**62, (1,), generator=run.generator(2)))
-    count = max(config.pairs // run.fabric.world_size, 1)
-    batch = draw_twins(twins.draw(count, np.random.default_rng(seed)), config.crop_px, seed + 1)
+    count, rng = max(config.pairs // run.fabric.world_size, 1), np.random.default_rng(seed)
+    kinds = rng.integers(len(twins), size=count)
+    pairs = [pair for i, kind in enumerate(twins) for pair in kind.draw(int((kinds == i).sum()), rng)]
+    batch = draw_twins(pairs, config.crop_px, seed + 1)
     batch = CropBatch(**{name: value.to(run.fabric.device) for name, value in vars(batch).items()})
     inputs = batch.crops.permute(0, 3, 1, 2).float() / 127.5 - 1
     return batch, inputs.contiguous(memory_format=torch.channels_last)
@@ -271,8 +306,7 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued. The export lies beside it (`save_tracker`)."""
     run = Run(run_config, start_fabric(run_config))
     pool = gather_material(config)
-    twins = TwinMaterial(RenderedHeads(config.twins)) if config.twins else None
-    mean = mean_landmarks(*pool, config.crop_px)
+    mean = mean_landmarks(pool, config.crop_px)
     nets = seeded(run_config.seed, lambda: build(config, mean))
     nets = nets.to(run.fabric.device, memory_format=torch.channels_last)
     average = Ema(nets, config.ema_images)
@@ -286,8 +320,8 @@ def train(config: TrackerConfig, run_config: RunConfig) -> Run:
         with run.fabric.autocast():
             reading, maps = nets.regressor(crops), nets.detector(scenes)
         losses = regressor_losses(reading, batch) | detector_losses(maps, boxes, *scenes.shape[2:])
-        if twins is not None:
-            changes, pictures = draw_changes(run, twins, config)
+        if pool.twins:
+            changes, pictures = draw_changes(run, pool.twins, config)
             with run.fabric.autocast():
                 losses |= twin_losses(nets.regressor(pictures), changes)
         run.descend(optimiser, torch.stack(list(losses.values())).sum())

@@ -5,14 +5,20 @@ to directions (`MotionSpace.lean_deg`; none: all of it) MediaPipe says how far t
 that was asked for, as the angle of the rotation between them, and the independent network of the data pack whether it
 is still the same person.
 
+Then sources lean: the photographs are turned in their plane, and moved upright, upright and sideways, not at all, to a
+smile, and sideways as they lean (`NAME_sources`).
+
     python benchmarks/quality/leaning.py --bundle avatar
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 import tyro
 from instruments import (
@@ -33,6 +39,8 @@ from rich.table import Table
 
 from mien.face3d.params import FaceParams
 from mien.geometry import rotation_from_angles, turned_angles
+from mien.pipelines import Identity
+from mien.pipelines.moving import require_coordinates
 from mien.pipelines.reenactor import Reenactor, load
 from mien.tracking.material import load_photographs
 from mien.tracking.mediapipe import MediaPipeTracker
@@ -40,6 +48,8 @@ from mien.tracking.mediapipe import MediaPipeTracker
 LEANS_DEG = (0.0, 15.0, 30.0, 45.0)
 POSES_DEG = ((0.0, 0.0), (20.0, -8.0), (-25.0, 8.0))
 """Yaw and pitch before the head leans."""
+SOURCE_LEANS_DEG = (0.0, 20.0, 35.0, 45.0)
+MOVES = ("upright", "upright, yaw + 15", "as it leans", "as it leans, smile + .4", "as it leans, yaw + 15")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +118,63 @@ def main(settings: Settings) -> None:
                 rows.setdefault((limit, lean), []).append(judged)
     results = {"rows": [row_of(limit, lean, torch.cat(parts)) for (limit, lean), parts in rows.items()]}
     report(settings.name, settings, results, table_of(results["rows"], model.bundle.motion.lean_deg))
+    pictures = [faces.pictures[owner] for owner in faces.owner[: settings.count]]
+    moved = leaning_sources({limit: models[limit] for limit in list(limits)[:2]}, pictures, judge, net)
+    report(f"{settings.name}_sources", settings, {"rows": moved}, sources_table(moved))
+
+
+def turned_photograph(picture: np.ndarray, degrees: float) -> np.ndarray:
+    """The picture turned clockwise about its middle; what comes in at the corners mirrors the rest."""
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
+    return cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+def moves_of(model: Reenactor, upright: Identity, leaning: Identity) -> torch.Tensor:
+    """Δq (5, k) of the leaning source for each of MOVES."""
+    motion = model.bundle.motion
+    level, own = (require_coordinates(model.bundle, one.coordinates) for one in (upright, leaning))
+    values = motion.denormalise(torch.cat([level, level, own, own, own]))
+    values[[1, 4], motion.index("yaw")] += 15.0
+    values[3, motion.index("mouth_smile")] += 0.4
+    return motion.normalise(values) - own
+
+
+def leaning_sources(
+    models: Mapping[float | None, Reenactor],
+    pictures: Sequence[np.ndarray],
+    judge: MediaPipeTracker,
+    net: ReidentificationNet,
+) -> list[dict[str, float | str | None]]:
+    """Identity cosine with the upright photograph of every move of every photograph, which lean to either side."""
+    found: dict[tuple[float | None, float], list[torch.Tensor]] = {}
+    for i, picture in enumerate(track(pictures, "leaning sources", console=CONSOLE)):
+        for limit, model in models.items():
+            upright = model.identify(picture)
+            own = enlarged([upright.image])
+            person = measure(judge, own)
+            for lean in SOURCE_LEANS_DEG:
+                leaning = model.identify(turned_photograph(picture, lean if i % 2 else -lean))
+                drawn = enlarged(list(model.render(leaning, moves_of(model, upright, leaning))))
+                like = likeness(net, [*own, *drawn], FaceParams.cat([person, measure(judge, drawn)]))[1:]
+                found.setdefault((limit, lean), []).append(like)
+    return [
+        {"limit": limit, "lean": lean, "move": move, "cosine": plain(cosine)}
+        for (limit, lean), parts in found.items()
+        for move, cosine in zip(MOVES, torch.stack(parts).mean(0), strict=True)
+    ]
+
+
+def sources_table(rows: Sequence[Mapping[str, float | str | None]]) -> Table:
+    """One row per limit and lean of the source, a column per move."""
+    caption = "Identity cosine with the photograph before it was turned; 0 where no face is found."
+    table = Table(title="Leaning sources", caption=caption)
+    for column in ("left to directions", "source leans", *MOVES):
+        table.add_column(column)
+    for limit, lean in dict.fromkeys((row["limit"], row["lean"]) for row in rows):
+        cells = [shown(row["cosine"]) for row in rows if (row["limit"], row["lean"]) == (limit, lean)]  # pyright: ignore[reportArgumentType]
+        table.add_row("all" if limit is None else f"{limit:g}", f"{lean:g}", *cells)
+    return table
 
 
 def row_of(limit: float | None, lean: float, judged: torch.Tensor) -> dict[str, float | None]:

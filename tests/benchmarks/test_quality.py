@@ -177,7 +177,7 @@ def test_each_driver_runs_on_a_random_bundle(tmp_path, data_pack, monkeypatch):
     edits.main(edits.Settings(bundle=bundle, data=data_pack, count=1, tracker="mediapipe"))
     runs = json.loads((tmp_path / "results" / "driving.json").read_text())["runs"]
     assert [run["face"] for run in runs if run["source"] == driving.ITSELF] == ["largest", "left", "right"]
-    for name in ("driving", "pairs", "generator", "leaning", "edits"):
+    for name in ("driving", "pairs", "generator", "leaning", "leaning_sources", "edits"):
         results = json.loads((tmp_path / "results" / f"{name}.json").read_text())
         assert str(tmp_path) not in json.dumps(results), "folders of one machine stay out of the results"
         assert (tmp_path / "results" / f"{name}.md").read_text().count("|") > 10
@@ -191,6 +191,28 @@ def test_heads_lean_by_turning_the_picture():
     torch.testing.assert_close(errors, torch.full((len(straight),), 30.0), rtol=0, atol=1e-2)
     turned = torch.rad2deg(lean_of(leaning) - lean_of(straight))
     assert turned.tolist() == pytest.approx([30, -30] * len(leaning_heads.POSES_DEG), abs=1e-3)
+
+
+def test_photographs_turn_clockwise_about_their_middle():
+    picture = np.zeros((41, 61, 3), np.uint8)
+    picture[5, 30] = 255
+    turned = leaning_heads.turned_photograph(picture, 90.0)
+    y, x = np.unravel_index(turned[..., 0].argmax(), (41, 61))
+    assert (y, x) == (20, 45), "what was above the middle is to its right"
+    assert np.array_equal(leaning_heads.turned_photograph(picture, 0.0), picture)
+
+
+def test_leaning_sources_are_asked_to_move_and_to_stay():
+    motion = arkit_motion_space()
+    model = SimpleNamespace(bundle=SimpleNamespace(motion=motion))
+    upright, leaning = (
+        SimpleNamespace(coordinates=motion.encode(one))
+        for one in (_faces(1, torch.zeros(1), 0.0), _faces(1, torch.tensor([8.0]), 0.2))
+    )
+    asked = motion.denormalise(leaning.coordinates + leaning_heads.moves_of(model, upright, leaning))
+    assert len(asked) == len(leaning_heads.MOVES)
+    assert asked[:, motion.index("yaw")].tolist() == pytest.approx([0, 15, 8, 8, 23], abs=1e-4)
+    assert asked[:, motion.index("mouth_smile")].tolist() == pytest.approx([0, 0, 0, 0.4, 0], abs=1e-4)
 
 
 def test_a_row_of_leaning_heads_counts_only_those_with_a_face():

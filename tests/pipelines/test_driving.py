@@ -77,7 +77,7 @@ def test_a_lean_has_no_limit_where_pictures_are_turned():
     assert MOTION.denormalise(still + _cut(still, far))[0, 2] == pytest.approx(20, abs=1e-3)
     assert MOTION.denormalise(still + _cut(still, far, motion=leaning))[0, 2] == pytest.approx(60, abs=1e-3)
     edited = still + edit_change(leaning, still, {"roll": 60.0, "yaw": 80.0})
-    upright, turn = take_lean(leaning, edited, still)
+    upright, turn = take_lean(leaning, edited)
     assert float(turn) > 0.5 and float(MOTION.denormalise(upright)[0, 0].abs()) <= 45.001
 
 

@@ -79,8 +79,8 @@ class MotionSpace:
         ranges: (k, 2) natural values that map to −6 and +6; the first is the larger one where q runs the other way.
         trained: (k, 2) least and greatest natural values that results are taken to, where training pictures hardly went
             beyond; None: the ranges.
-        lean_deg: lean in the picture plane that is left to directions; what a head leans beyond it is done by turning
-            the picture (`mien.face3d.leaning`). None: nothing is.
+        lean_deg: lean in the picture plane up to which directions draw it; heads that lean farther are drawn upright,
+            and the picture is turned (`mien.face3d.leaning`). None: nothing is turned.
         model: which `FaceParams` it reads and decodes to. For "deca" the angles here are DECA's with the house's signs,
             that is negated; they are converted exactly, and differ from the house's own in the second order.
     """

@@ -77,9 +77,9 @@ def within_range(motion: MotionSpace, source: torch.Tensor, change: torch.Tensor
 
     What is done by turning the picture (`mien.face3d.leaning`) has no limit.
     """
-    target, turn = take_lean(motion, source + change, source)
+    (target, turn), (start, _) = (take_lean(motion, q) for q in (source + change, source))
     least, greatest = motion.limits().to(source)
-    low, high = torch.minimum(source, least), torch.maximum(source, greatest)
+    low, high = torch.minimum(start, least), torch.maximum(start, greatest)
     return give_lean(motion, torch.minimum(torch.maximum(target, low), high), turn) - source
 
 

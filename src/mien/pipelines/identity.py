@@ -17,7 +17,7 @@ class Identity:
     """A source person, ready to be driven: a value that can be kept, compared and used with many drivers.
 
     Attributes:
-        code: (1, L, D) W+ code of the source.
+        code: (1, L, D) W+ code of the source, turned upright if it leans farther than the bundle draws.
         params: pose and expression of the source, length 1, landmarks in pixels of the full picture.
         coordinates: (1, k) the same in the bundle's motion space; None where the tracker measures something else.
         crop: region of the full picture that the generator shows; carries its inverse.

@@ -80,6 +80,8 @@ class Reenactor:
     def identify(self, image: np.ndarray, face: Face | None = None) -> Identity:
         """Detect, measure, crop and invert a source picture (uint8 (H, W, 3) RGB of any size).
 
+        A head that leans farther than the bundle draws is turned upright before (`mien.face3d.leaning`).
+
         Args:
             face: which face, as in `measure`; None refuses to choose between two prominent ones.
 
@@ -91,9 +93,10 @@ class Reenactor:
         (crop,) = self.frame(params)
         region = crop.apply(image)
         coordinates = self._coordinates(params)
-        picture = to_tensor(region).to(self.device)
-        code = invert(self.bundle, picture, coordinates)
-        shift, notices = find_shift(self.bundle, picture, code), tuple(self._notices(crop, coordinates))
+        drawn, turns = self._drawable(coordinates, 1)
+        picture = to_tensor(crop.turned(-float(turns)).apply(image)).to(self.device)
+        code = invert(self.bundle, picture, drawn)
+        shift, notices = find_shift(self.bundle, picture, code), tuple(self._notices(crop, drawn))
         return Identity(code, params, coordinates, crop, region, notices, shift)
 
     def identify_all(self, image: np.ndarray) -> tuple[Identity, ...]:
@@ -114,6 +117,12 @@ class Reenactor:
     def _coordinates(self, params: FaceParams) -> torch.Tensor | None:
         motion = self.bundle.motion
         return motion.encode(params.to("cpu")) if params.model == motion.model else None
+
+    def _drawable(self, coordinates: torch.Tensor | None, count: int) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """`take_lean`; nothing is taken of B = `count` faces of whom another tracker measured something else."""
+        if coordinates is None:
+            return None, torch.zeros(count)
+        return take_lean(self.bundle.motion, coordinates)
 
     def _notices(self, crop: Crop, coordinates: torch.Tensor | None) -> list[str]:
         notices = []
@@ -211,9 +220,8 @@ class Reenactor:
         bundle, method = self.bundle, choose_method(self.bundle, method)
         trace, turns = refinement(bundle, identity.shift, method), torch.zeros(len(change))
         if identity.coordinates is not None:
-            wanted = identity.coordinates + change
-            target, turns = take_lean(bundle.motion, wanted, identity.coordinates)
-            change = change + (target - wanted)
+            target, turns = take_lean(bundle.motion, identity.coordinates + change)
+            change = target - take_lean(bundle.motion, identity.coordinates)[0]
         change, code = change.to(self.device), identity.code.expand(len(change), -1, -1)
         if method in MIXING:
             moved = mixed_motion(bundle, identity.code, change)
@@ -243,8 +251,8 @@ class Reenactor:
         """Synthesise the source with StyleMask's share of the styles of each driver picture; uint8 (B, S, S, 3).
 
         Args:
-            pictures: B driver pictures; each is cropped and inverted like a source, but turned upright as far as its
-                head leans beyond what the bundle has seen; the result is turned back by `strength` times that.
+            pictures: B driver pictures; each is cropped and inverted like a source, and the result turned as far as
+                that turned driver (times `strength`) and source (times what is left) upright.
             params: the B faces in them.
             strength: one factor on the mix.
             crops: where the faces are framed; None frames each by its own landmarks.
@@ -256,14 +264,13 @@ class Reenactor:
         if method not in MIXING:
             raise InputError(f"{method} does not mix styles")
         trace = refinement(self.bundle, identity.shift, method)
-        coordinates, turns = self._coordinates(params), torch.zeros(len(params))
-        if coordinates is not None:
-            coordinates, turns = take_lean(self.bundle.motion, coordinates)
+        coordinates, turns = self._drawable(self._coordinates(params), len(params))
         framed = zip(self.frame(params) if crops is None else crops, turns.tolist(), pictures, strict=True)
         batch = to_tensor([crop.turned(-angle).apply(picture) for crop, angle, picture in framed]).to(self.device)
         target = invert(self.bundle, batch, coordinates)
         mixed = mix_styles(self.bundle, identity.code, target, strength)
-        return self._drawn(mixed, trace, single_strength(strength) * turns)
+        own = self._drawable(identity.coordinates, 1)[1]
+        return self._drawn(mixed, trace, torch.lerp(own, turns, single_strength(strength)))
 
     def with_mask_layers(self, count: int) -> Reenactor:
         """A new model that shares all, but of whose mask networks only those of the first `count` layers act.
@@ -305,7 +312,8 @@ class Reenactor:
 
         code = bundle.generator.truncate(identity.code, bundle.truncation)
         try:
-            picture = to_tensor(identity.image).to(self.device)
+            picture, turns = to_tensor(identity.image), self._drawable(identity.coordinates, 1)[1]
+            picture = (turn(picture, -turns) if turns.any() else picture).to(self.device)
             generator = tune_generator(bundle.generator, code, picture, config, progress=tell)
         except ValueError as error:
             raise InputError(f"the generator cannot be tuned: {error}") from error

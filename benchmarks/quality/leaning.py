@@ -103,14 +103,16 @@ def main(settings: Settings) -> None:
     models = {limit: with_limit(model, limit) for limit in limits}
     rows: dict[tuple[float | None, float], list[torch.Tensor]] = {}
     for owner in track(faces.owner[: settings.count], "leaning", console=CONSOLE):
-        identity = model.identify(faces.pictures[owner])
+        identities = {limit: drawer.identify(faces.pictures[owner]) for limit, drawer in models.items()}
+        identity = identities[model.bundle.motion.lean_deg]
         own = enlarged([identity.image])
         person = measure(judge, own)
         for lean in LEANS_DEG:
             angles = targets(lean)
             asked = FaceParams.cat([replace(identity.params, angles=one[None]) for one in angles])
             for limit, drawer in models.items():
-                drawn = enlarged(list(drawer.render(identity, drawer.change(identity, asked))))
+                source = identities[limit]
+                drawn = enlarged(list(drawer.render(source, drawer.change(source, asked))))
                 seen = measure(judge, drawn)
                 error = rotation_errors_deg(seen.angles, angles)
                 like = likeness(net, [*own, *drawn], FaceParams.cat([person, seen]))[1:]

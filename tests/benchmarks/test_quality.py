@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import driving
@@ -20,6 +21,7 @@ from mien.errors import InputError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import ARKIT_NAMES, FaceParams
 from mien.geometry import lean_of
+from mien.images import read_image
 from mien.inversion.encoder import Encoder, EncoderConfig
 from mien.media.reader import Frame
 from mien.methods.direction import DirectionConfig, DirectionMatrix
@@ -65,18 +67,19 @@ def test_jitter_is_judged_where_the_truth_drives():
 
 
 class FakeStudio:
-    """Grey pictures with the parameters that were asked for."""
+    """Grey pictures, or one that is given, with the parameters that were asked for."""
 
     reach = 0.5
 
-    def __init__(self, pack, size):
-        self.size = size
+    def __init__(self, pack, size, picture=None):
+        self.size, self.picture = size, picture
 
     def render(self, person, angles, expression):
         grey = np.full((self.size, self.size, 3), 100 + person, np.uint8)
         points = np.full((68, 2), 60.0)
+        shown = grey if self.picture is None else self.picture
         return [
-            SimpleNamespace(image=grey, angles=a, expression=e, landmarks=points)
+            SimpleNamespace(image=shown, angles=a, expression=e, landmarks=points)
             for a, e in zip(angles, expression, strict=True)
         ]
 
@@ -177,7 +180,14 @@ def test_each_driver_runs_on_a_random_bundle(tmp_path, data_pack, monkeypatch):
     edits.main(edits.Settings(bundle=bundle, data=data_pack, count=1, tracker="mediapipe"))
     runs = json.loads((tmp_path / "results" / "driving.json").read_text())["runs"]
     assert [run["face"] for run in runs if run["source"] == driving.ITSELF] == ["largest", "left", "right"]
-    for name in ("driving", "pairs", "generator", "leaning", "leaning_sources", "edits"):
+    monkeypatch.setattr(driving, "PhotographedPeople", partial(FakeStudio, picture=read_image(source)))
+    rendered = {"people": tmp_path / "people.npz", "frames": 10, "name": "driving_rendered"}
+    driving.main(driving.Settings(sources=(source,), tracker="mediapipe", driving=("absolute",), **rendered, **given))
+    runs = json.loads((tmp_path / "results" / "driving_rendered.json").read_text())["runs"]
+    truth = np.degrees(0.5 * random_motion(10, driving.RENDERED_RATE, 0).angles[:, 0]).std()
+    assert all(run["coordinates"]["yaw"]["driver_std"] == pytest.approx(truth, rel=1e-3) for run in runs[:2])
+    assert runs[0]["jitter_deg"]["yaw"]["driver"] == pytest.approx(0, abs=0.2), "one still picture, judged"
+    for name in ("driving", "driving_rendered", "pairs", "generator", "leaning", "leaning_sources", "edits"):
         results = json.loads((tmp_path / "results" / f"{name}.json").read_text())
         assert str(tmp_path) not in json.dumps(results), "folders of one machine stay out of the results"
         assert (tmp_path / "results" / f"{name}.md").read_text().count("|") > 10

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mien.errors import InputError
-from mien.face3d.leaning import take_lean
+from mien.face3d.leaning import give_lean, take_lean
 from mien.face3d.motion import ARKIT_COORDINATES, MotionSpace, arkit_motion_space, deca_motion_space
 from mien.face3d.ranges import published_ranges
 from mien.pipelines.driving import edit_change, motion_change, strength_vector, within_range
@@ -79,6 +79,15 @@ def test_a_lean_has_no_limit_where_pictures_are_turned():
     edited = still + edit_change(leaning, still, {"roll": 60.0, "yaw": 80.0})
     upright, turn = take_lean(leaning, edited)
     assert float(turn) > 0.5 and float(MOTION.denormalise(upright)[0, 0].abs()) <= 45.001
+
+
+def test_a_source_that_leans_and_turns_far_stays_where_it_is():
+    """Its range is that of the upright head, which is what directions move."""
+    leaning = replace(MOTION, lean_deg=12.0)
+    upright = torch.cat([torch.tensor([[60.0, 0.0, 0.0]]), torch.full((1, len(MOTION) - 3), 0.3)], 1)
+    source = give_lean(leaning, MOTION.normalise(upright), torch.deg2rad(torch.tensor([70.0])))
+    assert MOTION.denormalise(source)[0, 0] < 40, "in the picture it hardly turns"
+    torch.testing.assert_close(_cut(source, source, motion=leaning), torch.zeros(1, len(MOTION)), rtol=0, atol=1e-4)
 
 
 def test_strength_by_group_and_name():

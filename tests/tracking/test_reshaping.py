@@ -85,6 +85,17 @@ def test_random_changes_stay_in_range(rng):
         assert total.max() <= 1 + 1e-9 and (total >= expression).all()
 
 
+def test_half_as_strong_is_half_of_the_change(data_pack):
+    faces = load_photographs("held_out", data_pack)
+    before = faces.params.expression[::30]
+    whole, half, none = (
+        reshaped(faces, 1, 5, every=30, folder=data_pack, strength=s).params.expression - before
+        for s in (1.0, 0.5, 0.0)
+    )
+    assert whole.max() > 0.2 and not none.any()
+    torch.testing.assert_close(half, 0.5 * whole, rtol=0, atol=1e-6)
+
+
 def test_reshaped_material_repeats_and_carries_its_labels(data_pack):
     faces = load_photographs("held_out", data_pack)
     first, again = (reshaped(faces, 2, 5, every=30, folder=data_pack) for _ in range(2))

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+import mien
 from mien.errors import TrainingError
 from mien.synth.dataset import RenderedHeads
 from mien.tracking import load_tracker
 from mien.tracking.material import CLIPS, LabelledPictures, load_clip, load_photographs, reshaped
 from mien.training.engine import RunConfig
+from mien.training.parts import load_regressor
 from mien.training.recipes import tracker as recipe
 from mien.training.recipes.tracker import PRESETS, TrackerConfig, TwinMaterial, rate, rendered_twins, train
+
+AVATAR = Path(mien.__file__).parent / "assets" / "avatar"
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +156,21 @@ def test_frames_of_a_clip_know_who_they_show(data_pack):
     assert points[clip.people == 0].max() < points[clip.people == 1].min()
     assert np.array_equal(clip.relabelled(clip.params).people, clip.people)
     assert np.array_equal(reshaped(clip, 2, 0, every=40, folder=data_pack).people, np.repeat(clip.people[::40], 2))
+
+
+def test_goes_on_from_a_run_and_from_a_bundle(heads, tmp_path):
+    config, run_config = configs(heads, tmp_path / "first", 1)
+    train(config, run_config)
+    on = recipe.build(replace(config, start=run_config.out), torch.zeros(68, 2)).regressor
+    written = load_tracker("embedded", run_config.out)
+    pictures = torch.rand(2, 3, config.crop_px, config.crop_px)
+    torch.testing.assert_close(on.eval()(pictures).landmarks, written._regressor(pictures).landmarks, rtol=0, atol=1e-4)
+    shipped = recipe.build(TrackerConfig(start=AVATAR, crop_px=112), torch.zeros(68, 2))
+    expected = load_regressor(AVATAR).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in shipped.regressor.state_dict().items())
+    for wrong in (replace(config, start=AVATAR), replace(config, start=tmp_path)):
+        with pytest.raises(TrainingError, match=r"no .*tracker"):
+            recipe.build(wrong, torch.zeros(68, 2))
 
 
 def test_rate_rises_and_falls():

@@ -18,8 +18,6 @@ from typing import NamedTuple, cast
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from mien.errors import MissingDataError, TrainingError
@@ -35,6 +33,7 @@ from mien.tracking.relabelling import relabelled
 from mien.tracking.samples import CropBatch, LabelledFace, Material, draw_crops, draw_twins
 from mien.tracking.scenes import draw_scenes
 from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, start_fabric
+from mien.training.parts import load_detector, load_regressor
 
 HELD_OUT_PEOPLE_EVERY = 20
 TURN_DEG, TURNED_STRENGTH = 3.0, 0.3
@@ -52,7 +51,7 @@ class TrackerConfig:
             two of them is learned, too; None leaves that out.
         turned: copies of every photograph, turned by a few degrees and with a slightly other expression; the change
             between two of them, and between two frames of a clip, is learned. 0 leaves that out.
-        start: folder of a trained tracker of the same size to continue from; None starts from zero.
+        start: run of this recipe, or bundle, with a tracker of the same size to continue from; None starts from zero.
         real: whether photographs and clips of the data pack are used.
         labels: file with steadier labels of them (`mien.tracking.relabelling`), made with MediaPipe when it is missing;
             None takes the data pack's.
@@ -248,13 +247,12 @@ def build(config: TrackerConfig, mean: torch.Tensor) -> TrackerNetworks:
     """
     networks = TrackerNetworks(config, mean)
     if config.start is not None:
+        detector, regressor = load_detector(config.start), load_regressor(config.start)
         try:
-            weights = load_file(config.start / "tracker.safetensors")
-            missing, unknown = networks.load_state_dict(weights, strict=False)
-        except (OSError, RuntimeError, SafetensorError) as error:
+            networks.detector.load_state_dict(detector.state_dict())
+            networks.regressor.load_state_dict(regressor.state_dict())
+        except RuntimeError as error:
             raise TrainingError(f"{config.start}: no tracker of this size there ({error})") from error
-        if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
-            raise TrainingError(f"{config.start}: not a tracker this recipe has written")
     return networks
 
 

@@ -149,6 +149,14 @@ def few(faces: LabelledPictures, count: int) -> LabelledPictures:
     )  # fmt: skip
 
 
+def test_changes_need_two_pictures(heads):
+    faces = recipe.RenderedMaterial(RenderedHeads(heads), np.arange(12))
+    with pytest.raises(TrainingError, match="two pictures"):
+        TwinMaterial(faces, np.arange(12))
+    with pytest.raises(TrainingError, match="copies"):
+        recipe.gather_material(TrackerConfig(data=heads, real=False, turned=-1))
+
+
 def test_frames_of_a_clip_know_who_they_show(data_pack):
     clip = load_clip(CLIPS[1], "train", data_pack)
     points = clip.params.landmarks[:, :, 0].mean(1)

@@ -141,6 +141,9 @@ class TwinMaterial:
     Args:
         faces: where they come from.
         groups: (len(faces),) pictures of one group make pairs; groups of one are left out.
+
+    Raises:
+        TrainingError: no group has two.
     """
 
     def __init__(self, faces: Material, groups: np.ndarray) -> None:
@@ -148,6 +151,8 @@ class TwinMaterial:
         order = np.argsort(groups, kind="stable")
         members = np.split(order, np.unique(groups[order], return_index=True)[1][1:])
         self._groups = [group for group in members if len(group) > 1]
+        if not self._groups:
+            raise TrainingError("to learn what changes, the tracker needs two pictures of a person at least")
 
     def draw(self, count: int, rng: np.random.Generator) -> list[tuple[LabelledFace, LabelledFace]]:
         """`count` pairs, each of another random group."""
@@ -182,8 +187,10 @@ def gather_material(config: TrackerConfig) -> Pool:
     """Training material: renders 30 %, photographs and clips the rest.
 
     Raises:
-        TrainingError: nothing to train on.
+        TrainingError: nothing to train on, or no two pictures to learn changes from.
     """
+    if config.turned < 0:
+        raise TrainingError(f"turned is a number of copies, not {config.turned}")
     materials: list[Material] = []
     shares: list[float] = []
     twins: list[TwinMaterial] = []

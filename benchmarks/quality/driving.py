@@ -7,7 +7,7 @@ result over that of the driver. The reference of relative driving is the driver'
 The embedded tracker was trained on four fifths of the frames of these clips (`mien.tracking.material`); generator,
 encoder and directions have not seen them. Their heads move by a degree or two, as little as two looks of MediaPipe at
 the same frame differ; `--steady` takes that noise out of the judge. What is left of it shows where the driver drives
-itself: its own frames, in the crop and size of the results, judged like a result. No method can do better.
+itself: its own frames, in the crop and size of the results, judged like a result; a copy of the driver gets as far.
 Heads that move as people do who talk and look around are rendered (`--people`): held-out photographed people in random
 motion, whose true parameters take the place of the driver's track.
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -143,16 +144,16 @@ def drivers(settings: Settings, data: Path) -> Iterator[tuple[str, str, list[Fra
             frames = list(read_video(data / "clips" / clip))[: settings.frames or None]
             yield from ((clip, face, frames, None) for face in faces)
         return
-    studio = PhotographedPeople(settings.people, RENDERED_PX)
-    for number in range(RENDERED_CLIPS):
-        motion = random_motion(settings.frames or RENDERED_FRAMES, RENDERED_RATE, number)
-        shown_frames = studio.render(number, motion.angles * studio.reach, motion.expression)
-        frames = [Frame(one.image, i, Fraction(1, RENDERED_RATE)) for i, one in enumerate(shown_frames)]
-        columns = (np.stack([getattr(one, name) for one in shown_frames]) for name in FACTS)
-        angles, expression, landmarks = (torch.from_numpy(column).float() for column in columns)
-        always = torch.ones(len(frames))
-        yield f"rendered {number + 1}", "largest", frames, FaceParams(angles, expression, landmarks, always > 0, always)
-    studio.close()
+    with closing(PhotographedPeople(settings.people, RENDERED_PX)) as studio:
+        for number in range(RENDERED_CLIPS):
+            motion = random_motion(settings.frames or RENDERED_FRAMES, RENDERED_RATE, number)
+            rendered = studio.render(number, motion.angles * studio.reach, motion.expression)
+            frames = [Frame(one.image, i, Fraction(1, RENDERED_RATE)) for i, one in enumerate(rendered)]
+            columns = (np.stack([getattr(one, name) for one in rendered]) for name in FACTS)
+            angles, expression, landmarks = (torch.from_numpy(column).float() for column in columns)
+            always = torch.ones(len(frames))
+            truth = FaceParams(angles, expression, landmarks, always > 0, always)
+            yield f"rendered {number + 1}", "largest", frames, truth
 
 
 def own_crops(model: Reenactor, frames: Sequence[Frame], face: str) -> list[np.ndarray]:

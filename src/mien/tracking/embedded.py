@@ -168,19 +168,7 @@ def tracker_from_state(
     Raises:
         BundleError: weights and configuration do not belong together, or come from another version.
     """
-    try:
-        if config["version"] != TRACKER_VERSION:
-            raise BundleError(f"this tracker has version {config['version']}; version {TRACKER_VERSION} is understood")
-        detector = FaceDetector(DetectorConfig(**_tuples(config["detector"])))
-        regressor = FaceRegressor(RegressorConfig(**_tuples(config["regressor"])))
-        for name, network in (("detector", detector), ("regressor", regressor)):
-            prefix = name + "."
-            state = {k[len(prefix) :]: v.float() for k, v in weights.items() if k.startswith(prefix)}
-            counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
-            network.load_state_dict({**counters, **state})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(f"the tracker's weights do not fit its configuration: {error}") from error
-    return EmbeddedTracker(detector, regressor, device)
+    return EmbeddedTracker(*_networks(weights, config), device)
 
 
 def save_tracker(detector: FaceDetector, regressor: FaceRegressor, folder: str | os.PathLike[str]) -> None:
@@ -192,11 +180,11 @@ def save_tracker(detector: FaceDetector, regressor: FaceRegressor, folder: str |
     (Path(folder) / "tracker.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def load_embedded(folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> EmbeddedTracker:
+def read_tracker(folder: str | os.PathLike[str]) -> tuple[FaceDetector, FaceRegressor]:
     """Read what `save_tracker` wrote.
 
     Raises:
-        BundleError: a file is missing or damaged.
+        BundleError: a file is missing or damaged, or the two do not belong together.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -206,7 +194,28 @@ def load_embedded(folder: str | os.PathLike[str], device: torch.device | str = "
         weights = load_file(Path(folder) / "tracker.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise BundleError(f"{folder}: no readable tracker there ({error})") from error
-    return tracker_from_state(weights, config, device)
+    return _networks(weights, config)
+
+
+def load_embedded(folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> EmbeddedTracker:
+    """The tracker in a folder that `save_tracker` wrote; see `read_tracker`."""
+    return EmbeddedTracker(*read_tracker(folder), device)
+
+
+def _networks(weights: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> tuple[FaceDetector, FaceRegressor]:
+    try:
+        if config["version"] != TRACKER_VERSION:
+            raise BundleError(f"this tracker has version {config['version']}; version {TRACKER_VERSION} is understood")
+        detector = FaceDetector(DetectorConfig(**_tuples(config["detector"])))
+        regressor = FaceRegressor(RegressorConfig(**_tuples(config["regressor"])))
+        for name, network in (("detector", detector), ("regressor", regressor)):
+            prefix = name + "."
+            state = {k[len(prefix) :]: v.float() for k, v in weights.items() if k.startswith(prefix)}
+            counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+            network.load_state_dict({**counters, **state})
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(f"the tracker's weights do not fit its configuration: {error}") from error
+    return detector, regressor
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from mien.checkpoints import load_bundle
 from mien.checkpoints.bundle import HEADER
 from mien.checkpoints.parts import late_fields
-from mien.errors import TrainingError
+from mien.errors import BundleError, TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
 from mien.inversion import Encoder, EncoderConfig, FeatureConfig, FeatureRefiner
 from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
 from mien.perception import IdentityConfig, IdentityNet
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
-from mien.tracking.detector import DetectorConfig, FaceDetector
-from mien.tracking.regressor import FaceRegressor, RegressorConfig
+from mien.tracking.detector import FaceDetector
+from mien.tracking.embedded import read_tracker
+from mien.tracking.regressor import FaceRegressor
 from mien.training.engine import make_folder
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -109,27 +108,19 @@ def load_identity(folder: Path) -> IdentityNet:
 
 def load_regressor(folder: Path) -> FaceRegressor:
     """The regressor of an exported `tracker` run (tracker.json and tracker.safetensors), or that of a bundle."""
-    return _load_tracker_part(folder, "regressor", RegressorConfig, FaceRegressor)
+    return _bundled(folder, "regressor", FaceRegressor) if is_bundle(folder) else frozen(_exported(folder)[1])
 
 
 def load_detector(folder: Path) -> FaceDetector:
     """The detector of an exported `tracker` run, or that of a bundle."""
-    return _load_tracker_part(folder, "detector", DetectorConfig, FaceDetector)
+    return _bundled(folder, "detector", FaceDetector) if is_bundle(folder) else frozen(_exported(folder)[0])
 
 
-def _load_tracker_part(folder: Path, name: str, config_type: Any, build: Any) -> Any:
-    if is_bundle(folder):
-        return _bundled(folder, name, build)
+def _exported(folder: Path) -> tuple[FaceDetector, FaceRegressor]:
     try:
-        sizes = json.loads((folder / "tracker.json").read_text())[name]
-        tensors = load_file(folder / "tracker.safetensors")
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise TrainingError(f"{folder}: no exported tracker there ({error})") from error
-    network = build(_filled(config_type, sizes))
-    state = {k.removeprefix(f"{name}."): v.float() for k, v in tensors.items() if k.startswith(f"{name}.")}
-    counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
-    network.load_state_dict(counters | state)
-    return frozen(network)
+        return read_tracker(folder)
+    except BundleError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _filled(config_type: Any, stored: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from mien.synth.dataset import RenderedHeads
 from mien.tracking import load_tracker
 from mien.tracking.material import CLIPS, LabelledPictures, load_clip, load_photographs, reshaped
 from mien.training.engine import RunConfig
-from mien.training.parts import load_regressor
+from mien.training.parts import load_detector, load_regressor
 from mien.training.recipes import tracker as recipe
 from mien.training.recipes.tracker import PRESETS, TrackerConfig, TwinMaterial, rate, rendered_twins, train
 
@@ -179,6 +179,13 @@ def test_goes_on_from_a_run_and_from_a_bundle(heads, tmp_path):
     for wrong in (replace(config, start=AVATAR), replace(config, start=tmp_path)):
         with pytest.raises(TrainingError, match=r"no .*tracker"):
             recipe.build(wrong, torch.zeros(68, 2))
+    description = run_config.out / "tracker.json"
+    said = json.loads(description.read_text())
+    for damage in ({"regressor": said["regressor"] | {"hidden": 8}}, {"regressor": {"depth": 3}}, {"version": 0}):
+        description.write_text(json.dumps(said | damage))
+        for read in (load_regressor, load_detector):
+            with pytest.raises(TrainingError, match="tracker"):
+                read(run_config.out)
 
 
 def test_rate_rises_and_falls():

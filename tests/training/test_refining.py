@@ -7,6 +7,7 @@ import torch
 
 from mien.data.pairs import PairBatch
 from mien.face3d import FaceParams, arkit_motion_space
+from mien.face3d.params import ARKIT_NAMES
 from mien.inversion import Encoder, EncoderConfig, FeatureRefiner, feature_config
 from mien.methods import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator, GeneratorConfig
@@ -38,7 +39,17 @@ class Photos:
 
 
 class Grey:
-    """Likeness is brightness; what Net3D sees of a face is its brightness, too, in place of the yaw in radians."""
+    """Likeness is brightness; what Net3D sees of a face is its brightness, too, in place of the yaw in radians.
+
+    It reads half of it as the eyes' turn to the side, and every head as turned by one radian.
+    """
+
+    def read(self, result):
+        bright = result.mean((1, 2, 3))
+        expression = torch.zeros(len(result), len(ARKIT_NAMES))
+        for name in ("eyeLookOutLeft", "eyeLookInRight"):
+            expression[:, ARKIT_NAMES.index(name)] = bright / 2
+        return replace(FaceParams.invalid(len(result)), angles=torch.ones(len(result), 3), expression=expression)
 
     def likeness(self, result, picture):
         distance = (result.mean((1, 2, 3)) - picture.mean((1, 2, 3))).abs().mean()
@@ -115,6 +126,10 @@ def test_moved_photographs_are_judged_by_what_was_asked(inversion, refiner):
     assert set(losses) == set(FEATURE_WEIGHTS) - {"sharp"}
     assert [float(losses[f"cross_{n}"]) for n in ("shape", "eye", "mouth")] == pytest.approx([0, 0, 0], abs=1e-5)
     assert float(losses["cross_id"]) == pytest.approx(float((1 - yaw).abs().mean()), rel=1e-4)
+    zero = replace(asked, q_cross=MOTION.encode(FaceParams.invalid(2)))
+    grey = torch.tensor([0.4, -0.4])[:, None, None, None].expand(2, 3, 16, 16)
+    looked = jury.verdict(zero, replace(exact, crossed=grey))
+    assert float(looked["cross_expression"]) == pytest.approx(0.2 / (K - 3), rel=1e-4)
     off = jury.verdict(asked, replace(exact, crossed=exact.crossed + 0.5))
     assert [float(off[f"cross_{n}"]) for n in ("shape", "eye", "mouth")] == pytest.approx([0.5, 1, 1.5], rel=1e-4)
 

@@ -102,6 +102,11 @@ class MotionSpace:
             raise ValueError(f"unknown coordinate {name!r}; known: {', '.join(self.names)}")
         return self.names.index(name)
 
+    @property
+    def is_angle(self) -> torch.Tensor:
+        """(k,) which coordinates are angles of the head; the others are expressions."""
+        return torch.tensor([name in ANGLE_NAMES for name in self.names])
+
     def read(self, params: FaceParams) -> torch.Tensor:
         """Natural values (B, k): degrees for angles, with the house's signs, and weights for expressions.
 

@@ -12,7 +12,6 @@ import torch
 from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
-from mien.face3d.motion import ANGLE_NAMES
 from mien.geometry import lean_of
 from mien.inversion import Encoder, FeatureRefiner, copying
 from mien.methods import DirectionMatrix
@@ -98,8 +97,7 @@ def trained_range(motion: MotionSpace, heads: RenderedHeads) -> torch.Tensor:
     ends = torch.quantile(values, torch.tensor(TRAINED_SHARES, dtype=values.dtype), 0).T
     low, high = motion.ranges.sort(1).values.unbind(1)
     ends = torch.minimum(torch.maximum(ends, low[:, None]), high[:, None])
-    is_angle = torch.tensor([name in ANGLE_NAMES for name in motion.names])
-    return torch.where(is_angle[:, None], motion.ranges, ends)
+    return torch.where(motion.is_angle[:, None], motion.ranges, ends)
 
 
 def trained_lean(heads: RenderedHeads) -> float:

@@ -37,6 +37,7 @@ FEATURE_WEIGHTS = {
     "cross_shape": 1.0,
     "cross_eye": 2.0,
     "cross_mouth": 2.0,
+    "cross_expression": 20.0,
     "cross_id": 10.0,
     "sharp": 0.3,
 }
@@ -198,8 +199,17 @@ class RefinementJury:
         return losses
 
     def _crossed(self, lessons: Lessons, crossed: torch.Tensor) -> dict[str, torch.Tensor]:
-        geometry = self.judges.geometry(crossed, faces_asked_for(self.motion, lessons.q_cross))
-        return geometry | {"id": self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"]}
+        wanted, seen = faces_asked_for(self.motion, lessons.q_cross), self.judges.read(crossed)
+        missed = (self.motion.read(seen) - self.motion.read(wanted)).abs()
+        return (
+            self.judges.geometry(crossed, wanted)
+            | {
+                "expression": missed[
+                    :, ~self.motion.is_angle.to(missed.device)
+                ].mean(),  # among them gaze, which no landmark shows
+                "id": self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"],
+            }
+        )
 
     def _redrawn(
         self, result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, finest: float = 1.0

@@ -53,7 +53,7 @@ def test_photographs_that_move_teach_and_continue_exactly(recipe, run_config, sa
     whole = feature.train(recipe(**changes), run_config("whole", 4, sample_every=4))
     feature.train(recipe(**changes), run_config("parts", 2))
     same_weights(whole, feature.train(recipe(**changes), run_config("parts", 4)))
-    for name in ("cross_shape", "cross_eye", "cross_mouth", "cross_id"):
+    for name in ("cross_shape", "cross_eye", "cross_mouth", "cross_expression", "cross_id"):
         assert all(value > 0 for value in curve(whole, name)), name
     assert (whole.config.out / "samples" / "crossing_0000000.png").is_file()
 

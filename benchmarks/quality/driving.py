@@ -8,6 +8,8 @@ The embedded tracker was trained on four fifths of the frames of these clips (`m
 encoder and directions have not seen them. Their heads move by a degree or two, as little as two looks of MediaPipe at
 the same frame differ; `--steady` takes that noise out of the judge. What is left of it shows where the driver drives
 itself: its own frames, in the crop and size of the results, judged like a result; a copy of the driver gets as far.
+Two of the three heads lean by 40 degrees and more, where yaw and pitch are mixtures of what people call turning and
+nodding; `turn` and `nod` are these, yaw and pitch of the head turned upright.
 Heads that move as people do who talk and look around are rendered (`--people`): held-out photographed people in random
 motion, whose true parameters take the place of the driver's track.
 
@@ -61,9 +63,10 @@ from mien.tracking.protocol import Tracker
 from mien.tracking.smoothing import Smoothing
 from mien.tracking.steady import LOOKS, SteadyTracker
 
-COORDINATES = ("yaw", "pitch", "roll", "jaw_open", "mouth_smile", "blink")
 ANGLES = ("yaw", "pitch", "roll")
-MOVED = {name: 0.5 if name in ("yaw", "pitch", "roll") else 0.03 for name in COORDINATES}  # degrees; coefficients
+UPRIGHT = ("turn", "nod")
+COORDINATES = (*ANGLES, *UPRIGHT, "jaw_open", "mouth_smile", "blink")
+MOVED = {name: 0.5 if name in ANGLES + UPRIGHT else 0.03 for name in COORDINATES}  # degrees; coefficients
 CLIPS = {"head_pose_male.mp4": ("largest",), "head_pose_female_and_male.mp4": ("left", "right")}
 SAMPLES = Path(mien.__file__).parent / "assets" / "samples"
 LEAST_FRAMES = 8

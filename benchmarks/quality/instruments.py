@@ -25,6 +25,7 @@ from mien.benchmark.recognition import ReidentificationNet as ReidentificationNe
 from mien.errors import BundleError, MissingDataError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import FaceParams
+from mien.geometry import lean_of, turned_angles
 from mien.images import resize, to_tensor, to_uint8
 from mien.metrics.identity import cosine
 from mien.pipelines.moving import METHODS, MIXING, Method, choose_method
@@ -100,10 +101,16 @@ def likeness(net: ReidentificationNet, images: Sequence[np.ndarray], seen: FaceP
 
 
 def named_coordinates(params: FaceParams) -> dict[str, torch.Tensor]:
-    """Coordinates by name, each (B,), in natural units (degrees, coefficients); `blink` is the mean of both eyes."""
+    """Coordinates by name, each (B,), in natural units (degrees, coefficients).
+
+    `blink` is the mean of both eyes; `turn` and `nod` are yaw and pitch of the same head turned upright in the picture
+    plane: where heads lean, yaw and pitch are mixtures of them.
+    """
     space = arkit_motion_space()
     values = dict(zip(space.names, space.read(params).unbind(1), strict=True))
-    return values | {"blink": (values["blink_left"] + values["blink_right"]) / 2}
+    upright = torch.rad2deg(turned_angles(params.angles, -lean_of(params.angles)))
+    mean = (values["blink_left"] + values["blink_right"]) / 2
+    return values | {"blink": mean, "turn": upright[:, 0], "nod": upright[:, 1]}
 
 
 def report(name: str, settings: Any, results: Mapping[str, Any], table: Table) -> Path:

@@ -20,7 +20,7 @@ from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import InputError
 from mien.face3d.motion import arkit_motion_space
 from mien.face3d.params import ARKIT_NAMES, FaceParams
-from mien.geometry import lean_of
+from mien.geometry import lean_of, turned_angles
 from mien.images import read_image
 from mien.inversion.encoder import Encoder, EncoderConfig
 from mien.media.reader import Frame
@@ -47,6 +47,19 @@ def test_correlation_says_what_the_driver_moves():
     assert coordinates["yaw"]["correlation"] == pytest.approx(-1)
     assert coordinates["yaw"]["is_driven"] and not coordinates["jaw_open"]["is_driven"]
     assert coordinates["roll"]["correlation"] is None
+
+
+def test_turning_and_nodding_are_those_of_the_upright_head():
+    t = torch.linspace(-1, 1, 12)
+    head = _faces(12, 10 * t, t)
+    head.angles[:, 1] = torch.deg2rad(12 * t.square())
+    leaning = replace(head, angles=turned_angles(head.angles, torch.deg2rad(40 + 5 * t)))
+    values = instruments.named_coordinates(leaning)
+    straight = turned_angles(head.angles, -lean_of(head.angles))
+    torch.testing.assert_close(torch.stack([values["turn"], values["nod"]], 1), torch.rad2deg(straight[:, :2]))
+    assert (values["turn"] - 10 * t).abs().max() < 0.25 and (values["yaw"] - 10 * t).abs().max() > 4
+    coordinates = driving.compare(head, leaning)["coordinates"]
+    assert coordinates["turn"]["correlation"] > 0.999 > 0.99 > coordinates["yaw"]["correlation"]
 
 
 def test_a_few_frames_prove_nothing():

@@ -60,6 +60,8 @@ def test_turning_and_nodding_are_those_of_the_upright_head():
     assert (values["turn"] - 10 * t).abs().max() < 0.25 and (values["yaw"] - 10 * t).abs().max() > 4
     coordinates = driving.compare(head, leaning)["coordinates"]
     assert coordinates["turn"]["correlation"] > 0.999 > 0.99 > coordinates["yaw"]["correlation"]
+    still = driving.compare(_faces(12, 0.3 * t, t), leaning)["coordinates"]
+    assert coordinates["turn"]["is_driven"] and not still["turn"]["is_driven"]
 
 
 def test_a_few_frames_prove_nothing():

@@ -126,10 +126,10 @@ def test_moved_photographs_are_judged_by_what_was_asked(inversion, refiner):
     assert set(losses) == set(FEATURE_WEIGHTS) - {"sharp"}
     assert [float(losses[f"cross_{n}"]) for n in ("shape", "eye", "mouth")] == pytest.approx([0, 0, 0], abs=1e-5)
     assert float(losses["cross_id"]) == pytest.approx(float((1 - yaw).abs().mean()), rel=1e-4)
-    zero = replace(asked, q_cross=MOTION.encode(FaceParams.invalid(2)))
+    aside = replace(asked, q_cross=MOTION.encode(Grey().read(torch.full((2, 3, 16, 16), 0.6))))
     grey = torch.tensor([0.4, -0.4])[:, None, None, None].expand(2, 3, 16, 16)
-    looked = jury.verdict(zero, replace(exact, crossed=grey))
-    assert float(looked["cross_expression"]) == pytest.approx(0.2 / (K - 3), rel=1e-4)
+    looked = jury.verdict(aside, replace(exact, crossed=grey))
+    assert float(looked["cross_expression"]) == pytest.approx((0.1 + 0.5) / 2 / (K - 3), rel=1e-4)
     off = jury.verdict(asked, replace(exact, crossed=exact.crossed + 0.5))
     assert [float(off[f"cross_{n}"]) for n in ("shape", "eye", "mouth")] == pytest.approx([0.5, 1, 1.5], rel=1e-4)
 

@@ -200,13 +200,12 @@ class RefinementJury:
 
     def _crossed(self, lessons: Lessons, crossed: torch.Tensor) -> dict[str, torch.Tensor]:
         wanted, seen = faces_asked_for(self.motion, lessons.q_cross), self.judges.read(crossed)
-        missed = (self.motion.read(seen) - self.motion.read(wanted)).abs()
+        is_expression = ~self.motion.is_angle.to(crossed.device)
+        missed = (self.motion.read(seen) - self.motion.read(wanted))[:, is_expression].abs()
         return (
             self.judges.geometry(crossed, wanted)
             | {
-                "expression": missed[
-                    :, ~self.motion.is_angle.to(missed.device)
-                ].mean(),  # among them gaze, which no landmark shows
+                "expression": missed.mean(),  # among them gaze, which no landmark shows
                 "id": self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"],
             }
         )

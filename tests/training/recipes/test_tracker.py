@@ -181,7 +181,12 @@ def test_goes_on_from_a_run_and_from_a_bundle(heads, tmp_path):
             recipe.build(wrong, torch.zeros(68, 2))
     description = run_config.out / "tracker.json"
     said = json.loads(description.read_text())
-    for damage in ({"regressor": said["regressor"] | {"hidden": 8}}, {"regressor": {"depth": 3}}, {"version": 0}):
+    for damage in (
+        {"regressor": said["regressor"] | {"hidden": 8}},
+        {"regressor": {"depth": 3}},
+        {"detector": "big"},
+        {"version": 0},
+    ):
         description.write_text(json.dumps(said | damage))
         for read in (load_regressor, load_detector):
             with pytest.raises(TrainingError, match="tracker"):

@@ -41,7 +41,7 @@ class Photos:
 class Grey:
     """Likeness is brightness; what Net3D sees of a face is its brightness, too, in place of the yaw in radians.
 
-    It reads half of it as the eyes' turn to the side, and every head as turned by one radian.
+    Half of it is the eyes' turn to the side.
     """
 
     def read(self, result):
@@ -49,14 +49,15 @@ class Grey:
         expression = torch.zeros(len(result), len(ARKIT_NAMES))
         for name in ("eyeLookOutLeft", "eyeLookInRight"):
             expression[:, ARKIT_NAMES.index(name)] = bright / 2
-        return replace(FaceParams.invalid(len(result)), angles=torch.ones(len(result), 3), expression=expression)
+        angles = torch.stack([bright, 0 * bright, 0 * bright], 1)
+        return replace(FaceParams.invalid(len(result)), angles=angles, expression=expression)
 
     def likeness(self, result, picture):
         distance = (result.mean((1, 2, 3)) - picture.mean((1, 2, 3))).abs().mean()
         return {"id": distance, "perceptual": distance}
 
-    def geometry(self, result, wanted):
-        distance = (result.mean((1, 2, 3)) - wanted.angles[:, 0]).abs().mean()
+    def geometry_seen(self, seen, wanted):
+        distance = (seen.angles[:, 0] - wanted.angles[:, 0]).abs().mean()
         return {"shape": distance, "eye": 2 * distance, "mouth": 3 * distance}
 
 

@@ -78,8 +78,11 @@ class Judges:
 
     def geometry(self, result: torch.Tensor, wanted: FaceParams) -> dict[str, torch.Tensor]:
         """Means of L_sh, L_eye and L_mouth of pictures against the parameters they should show."""
-        seen = self.read(result)
-        with torch.autocast(result.device.type, enabled=False):  # pixels need more than eight bits
+        return self.geometry_seen(self.read(result), wanted)
+
+    def geometry_seen(self, seen: FaceParams, wanted: FaceParams) -> dict[str, torch.Tensor]:
+        """The same of what Net3D has read already."""
+        with torch.autocast(seen.angles.device.type, enabled=False):  # pixels need more than eight bits
             ours, truth = (self._posed(params) for params in (seen, wanted))
             return {name: values.mean() for name, values in geometry_losses(ours, truth).items()}
 

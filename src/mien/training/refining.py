@@ -202,13 +202,10 @@ class RefinementJury:
         wanted, seen = faces_asked_for(self.motion, lessons.q_cross), self.judges.read(crossed)
         is_expression = ~self.motion.is_angle.to(crossed.device)
         missed = (self.motion.read(seen) - self.motion.read(wanted))[:, is_expression].abs()
-        return (
-            self.judges.geometry(crossed, wanted)
-            | {
-                "expression": missed.mean(),  # among them gaze, which no landmark shows
-                "id": self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"],
-            }
-        )
+        losses = self.judges.geometry_seen(seen, wanted)
+        losses["expression"] = missed.mean()  # among them gaze, which no landmark shows
+        losses["id"] = self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"]
+        return losses
 
     def _redrawn(
         self, result: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, finest: float = 1.0

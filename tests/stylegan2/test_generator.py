@@ -172,3 +172,15 @@ def test_a_wider_generator_uses_its_new_channels_when_it_trains():
     wide(z).square().mean().backward()
     width = narrow.config.channels(32)
     assert wide.rgbs[-1].weight.grad[:, width:].abs().max() > 0
+
+
+def test_growth_may_keep_the_finest_layers_wide(generator):
+    with pytest.raises(ValueError, match="would widen layers"):
+        grow_generator(generator, channel_min=generator.config.channel_max + 1)
+    finest = generator.config.resolution
+    least = generator.config.channels(finest)
+    grown = grow_generator(generator, channel_min=least)
+    assert grown.config.channels(2 * finest) == least > replace(grown.config, channel_min=None).channels(2 * finest)
+    wp = torch.randn(2, grown.num_rows, 16)
+    small = generator.synthesis(wp[:, : generator.num_rows])
+    torch.testing.assert_close(grown.requires_grad_(False).synthesis(wp), upsample(small), rtol=1e-4, atol=1e-4)

@@ -14,12 +14,13 @@ def _check_resolution(resolution: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """Sizes of a StyleGAN2 generator; channels(r) = min(channel_base / r, channel_max).
+    """Sizes of a StyleGAN2 generator; channels(r) = max(min(channel_base / r, channel_max), channel_min).
 
     The published 256² weights use channel_base 16384 (multiplier 1), the 1024² weights 32768 (multiplier 2), both
     channel_max 512. `upsample` orders the up-sampling convolution: "published" convolves on the fine grid
     (transposed convolution, then filter), "coarse" convolves on the coarse grid and then filters, which is cheaper.
     `activation_limit` clips what every layer puts out to ± that value; networks trained in half precision need it.
+    `channel_min` keeps the finest layers of narrow generators from becoming too narrow to draw with; None: no least.
     """
 
     resolution: int = 256
@@ -32,6 +33,7 @@ class GeneratorConfig:
     noise: bool = True
     upsample: Literal["published", "coarse"] = "published"
     activation_limit: float | None = None
+    channel_min: int | None = None
 
     def __post_init__(self) -> None:
         _check_resolution(self.resolution)
@@ -48,7 +50,7 @@ class GeneratorConfig:
 
     def channels(self, resolution: int) -> int:
         """Width of the feature maps at a resolution."""
-        return min(self.channel_base // resolution, self.channel_max)
+        return max(min(self.channel_base // resolution, self.channel_max), self.channel_min or 0)
 
 
 @dataclass(frozen=True, kw_only=True)

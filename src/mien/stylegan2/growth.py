@@ -12,12 +12,23 @@ from mien.stylegan2.discriminator import Discriminator
 from mien.stylegan2.generator import Generator
 
 
-def grow_generator(generator: Generator) -> Generator:
+def grow_generator(generator: Generator, channel_min: int | None = None) -> Generator:
     """A generator of twice the resolution whose image is, at first, the up-sampled image of the given one.
 
     The new ToRGB starts at zero weight. W+ codes gain two rows.
+
+    Args:
+        generator: the smaller one.
+        channel_min: of the larger one (see `GeneratorConfig`); None keeps that of the given one.
+
+    Raises:
+        ValueError: with that `channel_min` layers that are there already would become wider.
     """
     config = replace(generator.config, resolution=2 * generator.config.resolution)
+    if channel_min is not None:
+        config = replace(config, channel_min=channel_min)
+    if any(config.channels(r) != generator.config.channels(r) for r in generator.config.resolutions):
+        raise ValueError(f"at least {channel_min} channels would widen layers that are there already")
     grown = Generator(config).to(generator.const.device)
     grown.load_state_dict(generator.state_dict(), strict=False)
     nn.init.zeros_(grown.rgbs[-1].weight)

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config, filling
+from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config, filling, seeing_finer
 from mien.inversion.feature import warp
 from mien.stylegan2 import Generator, GeneratorConfig, Trace
 
@@ -206,3 +207,78 @@ def test_matching_finds_what_moved_far():
     with torch.no_grad():
         off, moved_by = error()
     assert off < 0.35 * moved_by
+
+
+@pytest.mark.parametrize("fine", [None, 12])
+def test_a_refiner_that_sees_finer_starts_as_before(generator, refiner, fine):
+    """Once and twice; and what it sees anew reaches Δf once its weights differ within a square."""
+    once = seeing_finer(refiner, fine)
+    twice = seeing_finer(once)
+    assert (once.config.picture, once.config.fold, twice.config.fold) == (64, 2, 4)
+    assert twice.config.fine == once.config.fine == fine
+    pictures = [torch.rand(2, 3, 128, 128, generator=draws(i)) for i in (1, 2)]
+    f, moved = (torch.randn(2, 12, 16, 16, generator=draws(i)) for i in (3, 4))
+    with torch.no_grad():
+        before = refiner.encoder(*pictures)
+        carried = refiner.transformer(before, f, moved)
+        for finer in (once, twice):
+            delta = finer.encoder(*pictures)
+            assert delta.shape[1] == finer.config.num_added == 12 + 4 * (fine or 0)
+            torch.testing.assert_close(delta[:, :12], before, rtol=1e-4, atol=1e-4)
+            after = finer.transformer(delta, f, moved)
+            torch.testing.assert_close(after[:, :12], carried, rtol=1e-3, atol=1e-3)
+            assert not delta[:, 12:].any() and not after[:, 12:].any()
+        once.encoder.read.weight.normal_()
+        coarse = [F.avg_pool2d(p, 4).repeat_interleave(4, 2).repeat_interleave(4, 3) for p in pictures]
+        assert (once.encoder(*pictures) - once.encoder(*coarse)).abs().max() > 0.1
+
+
+def test_the_finer_map_is_added_where_it_belongs_and_moves_with_the_same_flow(generator, refiner):
+    """A dot in a cell of the map of twice the side: at rest it stays there, and a flow of one cell carries it along."""
+    finer = seeing_finer(refiner, SIZES.channels(32))
+    code = torch.randn(1, 8, 8, generator=draws())
+    names = (finer.config.layer, finer.config.fine_layer)
+    plain = Trace(read=names)
+    generator.synthesis(code, trace=plain)
+    dot = torch.zeros(1, 8, 32, 32)
+    dot[0, 5, 9, 10] = 3.0
+    delta = torch.cat([torch.zeros(1, 12, 16, 16), F.pixel_unshuffle(dot, 2)], 1)
+    trace = finer.at_rest(delta)
+    trace.read = names
+    generator.synthesis(code, trace=trace)
+    assert torch.equal(trace.features[names[0]], plain.features[names[0]])
+    torch.testing.assert_close(trace.features[names[1]] - plain.features[names[1]], dot, rtol=0, atol=1e-5)
+    transformer, fields = finer.transformer, torch.zeros(1, finer.transformer.num_fields, 16, 16)
+    fields[:, 0], fields[:, 3] = 2 / 32, 1.5  # half a cell of 16 to the right is one of 32; factors: 1 and 1.5
+    flow, factors, added = fields[:, :2], fields[:, 2:4], fields[:, 4:]
+    factors[:, 0] = 1.0
+    transformer.field = lambda *_: (flow, factors, added)
+    moved = transformer(delta, plain.features[names[0]], plain.features[names[0]])
+    assert not moved[:, :12].any()
+    torch.testing.assert_close(F.pixel_shuffle(moved[:, 12:], 2), 1.5 * dot.roll(-1, 3), rtol=0, atol=1e-5)
+
+
+def test_the_finer_map_has_a_factor_of_its_own(generator, refiner):
+    """Fields that were known keep their meaning; the new factor begins at one."""
+    finer = seeing_finer(refiner, 12).transformer
+    old = refiner.transformer
+    assert (old.num_factors, finer.num_factors, finer.num_fields) == (1, 2, old.num_fields + 1)
+    delta, f, moved = (torch.randn(1, 12, 16, 16, generator=draws(i)) for i in range(3))
+    with torch.no_grad():
+        known, now = old.field(delta, f, moved), finer.field(torch.cat([delta] * 5, 1), f, moved)
+    torch.testing.assert_close(now[0], known[0])
+    torch.testing.assert_close(now[1][:, :1], known[1])
+    assert torch.equal(now[1][:, 1:], torch.ones(1, 1, 16, 16))
+    torch.testing.assert_close(now[2], known[2])
+
+
+@pytest.mark.parametrize("fold", [0, 3, 8])
+def test_squares_that_do_not_fit(fold):
+    with pytest.raises(ValueError, match="in squares of"):
+        FeatureConfig(picture=64, resolution=16, fold=fold)
+
+
+def test_a_finer_map_needs_pictures_as_fine():
+    FeatureConfig(picture=64, resolution=16, fold=2, fine=8)
+    with pytest.raises(ValueError, match="as many squares"):
+        FeatureConfig(picture=64, resolution=16, fold=4, fine=8)

@@ -182,6 +182,8 @@ def test_bundles_keep_their_refinement(refining, source, driver, tmp_path):
     for config, message in (
         (FeatureConfig(resolution=32, channels=8, picture=32), "no feature map of side 32"),
         (FeatureConfig(resolution=8, channels=5, picture=16), "widths of feature map differ: 5 and 8"),
+        (FeatureConfig(resolution=8, channels=8, picture=16, fine=5), "widths of finer feature map differ: 5 and 4"),
+        (FeatureConfig(resolution=16, channels=8, picture=32, fine=8), "no feature map of side 32"),
     ):
         with pytest.raises(BundleError, match=message):
             replace(refining.bundle, feature=FeatureRefiner(config)).check()

@@ -208,6 +208,10 @@ class Bundle:
             if config.resolution not in generator.resolutions:
                 raise BundleError(f"the generator has no feature map of side {config.resolution} to refine")
             facts["widths of feature map"] = config.channels, generator.channels(config.resolution)
+            if config.fine is not None:
+                if 2 * config.resolution not in generator.resolutions:
+                    raise BundleError(f"the generator has no feature map of side {2 * config.resolution} to refine")
+                facts["widths of finer feature map"] = config.fine, generator.channels(2 * config.resolution)
         if self.motion.lean_deg is not None and self.crop != "head":
             raise BundleError(f"only the head crop is centred so that pictures can be turned, not {self.crop}")
         for what, (one, other) in facts.items():

@@ -12,6 +12,7 @@ from mien.inversion.feature import (
     copying,
     feature_config,
     filling,
+    seeing_finer,
 )
 from mien.inversion.tuning import TuningConfig, tune_generator
 
@@ -32,5 +33,6 @@ __all__ = [
     "filling",
     "grow_encoder",
     "refine_encoder",
+    "seeing_finer",
     "tune_generator",
 ]

@@ -5,12 +5,16 @@ the source's head was. A feature transformer therefore carries it along when the
 changed, warps Δf by a flow, and lessens or strengthens it where the new pose asks for that. At rest it changes nothing.
 Convolutions see only so far, and heads that turn move farther. The flow therefore begins with soft matches between all
 places of both maps, on a coarse grid.
+
+A cell of a map of 64² is four pixels of a picture of 256², and what is finer blurs when it is carried by half a cell.
+So a map of twice the side may be refined as well; what is added there goes along with the same flow.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -40,6 +44,9 @@ class FeatureConfig:
         copies: leave Δf where the source's head was: the published failure, for comparison. None means no.
         matching: width of the descriptions by which places of two maps are matched. None matches nothing: the flow
             comes from convolutions alone.
+        fold: pictures are read in squares of this side, each a place with as many channels, so that fine ones cost no
+            more than coarse ones. None means single pixels.
+        fine: width of the generator's map of twice the side where that is refined, too; None refines one map.
         fills: add to the carried Δf what the moved face shows and the source did not: teeth behind lips that part,
             lids that close. None carries Δf alone.
     """
@@ -52,11 +59,17 @@ class FeatureConfig:
     copies: bool | None = None
     matching: int | None = None
     fills: bool | None = None
+    fold: int | None = None
+    fine: int | None = None
 
     def __post_init__(self) -> None:
         factor = self.picture // max(1, self.resolution)
         if factor < 1 or factor & (factor - 1) or factor * self.resolution != self.picture:
             raise ValueError(f"pictures of {self.picture} cannot be halved to maps of {self.resolution}")
+        if self.fold is not None and (self.fold < 1 or factor % self.fold):
+            raise ValueError(f"maps of {self.resolution} need all of {self.picture} pixels in squares of {self.fold}")
+        if self.fine is not None and factor // (self.fold or 1) < 2:
+            raise ValueError(f"maps of {2 * self.resolution} need pictures that are read in as many squares")
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise ValueError(f"the feature map's side must be a power of two of at least 8, not {self.resolution}")
 
@@ -64,6 +77,16 @@ class FeatureConfig:
     def layer(self) -> str:
         """Name of the map in `mien.stylegan2.Trace`: the last styled convolution of its side."""
         return f"conv{2 * int(math.log2(self.resolution)) - 4}"
+
+    @property
+    def fine_layer(self) -> str:
+        """Name of the map of twice the side."""
+        return f"conv{2 * int(math.log2(self.resolution)) - 2}"
+
+    @property
+    def num_added(self) -> int:
+        """Channels D of Δf: those of the map, then those of four cells of the map of twice the side."""
+        return self.channels + 4 * (self.fine or 0)
 
 
 def feature_config(
@@ -83,27 +106,37 @@ def feature_config(
 
 
 class FeatureEncoder(nn.Module):
-    """E_F: picture and inversion (B, 3, S, S) → Δf (B, C, R, R). Starts at Δf = 0; equal pictures need not give it."""
+    """E_F: picture and inversion (B, 3, S, S) → Δf (B, D, R, R). Starts at Δf = 0; equal pictures need not give it."""
 
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        halvings = int(math.log2(config.picture // config.resolution))
-        self.read = EqualConv(6, width, 3)
+        fold = config.fold or 1
+        halvings = int(math.log2(config.picture // fold // config.resolution))
+        self.read = EqualConv(6 * fold**2, width, 3)
         self.down = nn.ModuleList(ResidualDown(width, width) for _ in range(halvings))
         self.inner = nn.ModuleList(EqualConv(width, width, 3) for _ in range(config.depth))
         self.write = EqualConv(width, config.channels, 3, act=False)
         nn.init.zeros_(self.write.weight)
+        if config.fine is not None:
+            self.inner_fine = EqualConv(width, width, 3)
+            self.write_fine = EqualConv(width, config.fine, 3, act=False)
+            nn.init.zeros_(self.write_fine.weight)
 
     def forward(self, picture: torch.Tensor, inversion: torch.Tensor) -> torch.Tensor:
         picture, inversion = (shrink_to(x, self.config.picture) for x in (picture, inversion))
-        x = self.read(torch.cat([picture, picture - inversion], 1).contiguous(memory_format=torch.channels_last))
+        both = F.pixel_unshuffle(torch.cat([picture, picture - inversion], 1), self.config.fold or 1)
+        x = finer = self.read(both.contiguous(memory_format=torch.channels_last))
         for block in self.down:
-            x = block(x)
+            x, finer = block(x), x
         for layer in self.inner:
             x = (x + layer(x)) * math.sqrt(0.5)
-        return self.write(x)
+        delta = self.write(x)
+        if self.config.fine is None:
+            return delta
+        fine = self.write_fine((self.inner_fine(finer) + upsample(x)) * math.sqrt(0.5))
+        return torch.cat([delta, F.pixel_unshuffle(fine, 2)], 1)
 
 
 class Matching(nn.Module):
@@ -141,12 +174,13 @@ class Matching(nn.Module):
 
 
 class FeatureTransformer(nn.Module):
-    """FT: Δf, the source's f and the moved f, each (B, C, R, R) → Δf as the moved face needs it.
+    """FT: Δf (B, D, R, R), the source's f and the moved f (B, C, R, R) → Δf as the moved face needs it.
 
     FT(Δf) = 2σ(n_m) ⊙ warp(Δf, ½·tanh(n_xy) + m) + n_f, with n = N(Δf, f, f_moved) − N(Δf, f, f) and
     m = M(f, f_moved) − M(f, f): a face that does not move keeps its Δf exactly, whatever N and M are. N, convolutions,
     sees the map at its own side, at half and at a quarter of it; M, `Matching`, all places at once. n_f is there where
-    the configuration says `fills`.
+    the configuration says `fills`. What belongs to a map of twice the side goes along with the same flow, by cells of
+    half the size and with a factor of its own; N does not see it.
     """
 
     def __init__(self, config: FeatureConfig) -> None:
@@ -162,8 +196,13 @@ class FeatureTransformer(nn.Module):
 
     @property
     def num_fields(self) -> int:
-        """Channels of N: flow, factor, and one for each channel of the map that is filled."""
-        return 3 + (self.config.channels if self.config.fills else 0)
+        """Channels of N: flow, factors, and one for each channel of the map that is filled."""
+        return 2 + self.num_factors + (self.config.channels if self.config.fills else 0)
+
+    @property
+    def num_factors(self) -> int:
+        """One for each map that is refined."""
+        return 1 if self.config.fine is None else 2
 
     def rest(self, delta: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """N(Δf, f, f), and M(f, f) behind it, which are the same for all frames of a source: (B, F, R, R)."""
@@ -172,8 +211,8 @@ class FeatureTransformer(nn.Module):
     def field(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The flow (B, 2, R, R), (x, y) in half sides of the map; the factors (B, 1, R, R) in 0…2; and what is added,
-        (B, C, R, R), of no channels where nothing is.
+        """The flow (B, 2, R, R), (x, y) in half sides of the map; the factors (B, 1 or 2, R, R) in 0…2; and what is
+        added, (B, C, R, R), of no channels where nothing is.
 
         Args:
             delta, source, moved: as `forward`.
@@ -183,19 +222,26 @@ class FeatureTransformer(nn.Module):
         raw = (self._network(delta, source, moved) - rest).float()
         flow = 0.5 * raw[:, :2].tanh()
         flow = flow if self.matching is None else flow + raw[:, -2:]
-        return flow, 2 * raw[:, 2:3].sigmoid(), raw[:, 3 : self.num_fields]
+        first = 2 + self.num_factors
+        return flow, 2 * raw[:, 2:first].sigmoid(), raw[:, first : self.num_fields]
 
     def forward(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
     ) -> torch.Tensor:
         if self.config.copies:
-            return delta.expand_as(moved)
-        flow, factor, added = self.field(delta, source, moved, rest)
-        carried = factor * warp(delta.float(), flow)
-        return carried + added if self.config.fills else carried
+            return delta.expand(len(moved), -1, -1, -1)
+        flow, factors, added = self.field(delta, source, moved, rest)
+        coarse, fine = delta.float().split([self.config.channels, delta.shape[1] - self.config.channels], 1)
+        carried = factors[:, :1] * warp(coarse, flow)
+        carried = carried + added if self.config.fills else carried
+        if self.config.fine is None:
+            return carried
+        flow, factor = (F.interpolate(x, scale_factor=2, mode="bilinear") for x in (flow, factors[:, 1:]))
+        return torch.cat([carried, F.pixel_unshuffle(factor * warp(F.pixel_shuffle(fine, 2), flow), 2)], 1)
 
     def _network(self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-        x = self.read(torch.cat([delta.to(moved.dtype), source.to(moved.dtype), moved], 1))
+        coarse = delta[:, : self.config.channels].to(moved.dtype)
+        x = self.read(torch.cat([coarse, source.to(moved.dtype), moved], 1))
         maps = [x]
         for block in self.down:
             maps.append(block(maps[-1]))
@@ -221,7 +267,7 @@ def warp(features: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class FeatureShift:
-    """What refinement knows of B sources, found once: Δf and f (B, C, R, R), and N and M at rest (B, F, R, R)."""
+    """What refinement knows of B sources, found once: Δf (B, D, R, R), f (B, C, R, R), N and M at rest (B, F, R, R)."""
 
     delta: torch.Tensor
     source: torch.Tensor
@@ -262,16 +308,31 @@ class FeatureRefiner(nn.Module):
 
     def at_rest(self, delta: torch.Tensor) -> Trace:
         """A trace that draws the sources themselves: f + Δf."""
-        return Trace(change={self.config.layer: lambda f: f + delta}, by_sample=len(delta) == 1)
+        return self._adding(lambda _: delta, by_sample=len(delta) == 1)
 
     def moving(self, shift: FeatureShift) -> Trace:
         """A trace that draws sources as their codes moved: f + FT(Δf). A shift of one source serves any batch."""
 
-        def change(moved: torch.Tensor) -> torch.Tensor:
+        def carried(moved: torch.Tensor) -> torch.Tensor:
             own = shift.expand(len(moved)) if len(shift.delta) == 1 else shift
-            return moved + self.transformer(own.delta, own.source, moved, own.rest)
+            return self.transformer(own.delta, own.source, moved, own.rest)
 
-        return Trace(change={self.config.layer: change}, by_sample=len(shift.delta) == 1)
+        return self._adding(carried, by_sample=len(shift.delta) == 1)
+
+    def _adding(self, find: Callable[[torch.Tensor], torch.Tensor], by_sample: bool) -> Trace:
+        """A trace that adds what `find` says of the map; its part for the map of twice the side waits until there."""
+        waiting: list[torch.Tensor] = []
+
+        def change(f: torch.Tensor) -> torch.Tensor:
+            delta = find(f)
+            waiting[:] = [delta[:, self.config.channels :]]
+            return f + delta[:, : self.config.channels]
+
+        def change_fine(f: torch.Tensor) -> torch.Tensor:
+            return f + F.pixel_shuffle(waiting.pop(), 2)
+
+        fine = {} if self.config.fine is None else {self.config.fine_layer: change_fine}
+        return Trace(change={self.config.layer: change, **fine}, by_sample=by_sample)
 
 
 def filling(refiner: FeatureRefiner) -> FeatureRefiner:
@@ -282,6 +343,28 @@ def filling(refiner: FeatureRefiner) -> FeatureRefiner:
         state[name] = torch.cat([value, state[name][len(value) :]]) if value.shape != state[name].shape else value
     other.load_state_dict(state)
     return other.to(next(refiner.parameters()).device)
+
+
+def seeing_finer(refiner: FeatureRefiner, fine: int | None = None) -> FeatureRefiner:
+    """A refiner that compares pictures of twice the side and at first answers as the given one does to halved ones.
+
+    Args:
+        refiner: the one that sees less.
+        fine: width of the generator's map of twice the side, which is refined from now on, too; None: as before.
+    """
+    before = refiner.config
+    wider = replace(before, picture=2 * before.picture, fold=2 * (before.fold or 1), fine=fine or before.fine)
+    finer = FeatureRefiner(wider)
+    state, (read, wide) = refiner.state_dict(), (refiner.encoder.read, finer.encoder.read)
+    side = before.fold or 1
+    squares = read.weight.detach().unflatten(1, (6, side, side))
+    squares = squares.repeat_interleave(2, 2).repeat_interleave(2, 3).flatten(1, 3)
+    state["encoder.read.weight"] = squares * read.scale / (4 * wide.scale)  # the mean of four pixels
+    fields, known = state["transformer.write.weight"], refiner.transformer.num_factors
+    new = fields.new_zeros(finer.transformer.num_factors - known, *fields.shape[1:])
+    state["transformer.write.weight"] = torch.cat([fields[: 2 + known], new, fields[2 + known :]])
+    finer.load_state_dict(finer.state_dict() | state)
+    return finer.to(next(refiner.parameters()).device)
 
 
 def copying(refiner: FeatureRefiner) -> FeatureRefiner:

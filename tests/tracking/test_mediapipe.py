@@ -10,7 +10,16 @@ from mien.geometry import rotation_from_angles
 from mien.tracking import follow
 from mien.tracking.calibration import known_coefficients, to_ict_scale
 from mien.tracking.framing import box_from_landmarks
-from mien.tracking.material import CLIPS, angles_from_points, held_out, load_clip, load_photographs, read_frames
+from mien.tracking.material import (
+    CLIPS,
+    GENERATED,
+    PHOTOGRAPHS,
+    angles_from_points,
+    held_out,
+    load_clip,
+    load_photographs,
+    read_frames,
+)
 from mien.tracking.mediapipe import LANDMARKS_68, MediaPipeTracker, params_from_mediapipe
 
 
@@ -56,6 +65,12 @@ def test_the_table_of_points_is_symmetric_in_the_labels(data_pack):
         assert abs(points[right, 0] + points[left, 0] - 2 * middle) < 8
     assert points[8, 1] > points[57, 1] > points[66, 1] >= points[62, 1] > points[51, 1] > points[33, 1] > points[27, 1]
     assert points[37, 1] < points[41, 1] and points[19, 1] < points[37, 1]
+
+
+def test_generated_portraits_come_alone_where_nobody_real_may_be(data_pack):
+    everybody, nobody = (load_photographs("train", data_pack, sets) for sets in (PHOTOGRAPHS, GENERATED))
+    assert (len(nobody), len(everybody)) == (160, 160 + 82)
+    assert all(map(np.array_equal, nobody.pictures, everybody.pictures[:160]))
 
 
 def test_measures_what_the_labels_say(tracker, data_pack):

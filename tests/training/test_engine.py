@@ -42,6 +42,17 @@ def test_time_limit_stops_and_saves(run_config):
     assert 0 < run.step < 10**6 and run.checkpoint.is_file()
 
 
+def test_one_loss_may_teach_several_networks_at_their_own_rates(run_config):
+    run = Run(run_config("several", 1), start_fabric(run_config("several", 1)))
+    models = [seeded(0, lambda: nn.Linear(2, 1)) for _ in range(2)]
+    optimisers = [torch.optim.SGD(model.parameters(), lr=lr) for model, lr in zip(models, (0.1, 0.2), strict=True)]
+    before = models[0].weight.detach().clone()
+    for _ in range(2):  # the second step must not see the gradients of the first
+        run.descend(optimisers[0], sum(model(torch.ones(1, 2)).sum() for model in models), *optimisers[1:])
+    for model, way in zip(models, (0.2, 0.4), strict=True):
+        torch.testing.assert_close(model.weight, before - way)
+
+
 def test_checkpoint_of_something_else_is_refused(run_config):
     config = run_config("mixed", 2)
     little_run(config)

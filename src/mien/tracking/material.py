@@ -22,6 +22,9 @@ from mien.tracking.reshaping import load_head_table, random_change, reshape_face
 from mien.tracking.samples import LabelledFace
 
 HELD_OUT_EVERY = 5
+GENERATED = ("portraits_cc0",)
+PHOTOGRAPHS = (*GENERATED, "london_ccby")
+"""Folders of photographs: of nobody real, and of real people."""
 CLIPS = ("head_pose_male", "head_pose_female_and_male")
 Part = Literal["train", "held_out", "all"]
 POINT_ANGLE_SCALE = (1.04, 0.99, 0.99)
@@ -153,16 +156,19 @@ def angles_from_points(points: np.ndarray, head: Path) -> np.ndarray:
     return angles * POINT_ANGLE_SCALE + np.radians(POINT_ANGLE_SHIFT_DEG)
 
 
-def load_photographs(part: Part, folder: str | os.PathLike[str] | None = None) -> LabelledPictures:
+def load_photographs(
+    part: Part, folder: str | os.PathLike[str] | None = None, sets: Sequence[str] = PHOTOGRAPHS
+) -> LabelledPictures:
     """Portraits and the London set, with MediaPipe's labels on the ICT scale.
 
     Args:
         part: "train", "held_out" (every fifth portrait, every fifth person of London) or "all".
         folder: the data pack, see `data_folder`.
+        sets: which of `PHOTOGRAPHS`; the portraits alone show nobody real.
     """
     root = data_folder(folder) / "faces"
     pictures, params, points = [], [], []
-    for name in ("portraits_cc0", "london_ccby"):
+    for name in sets:
         labels = np.load(root / name / "labels.npz")
         files = labels["files"].astype(str)
         person = labels["identity"].astype(str) if "identity" in labels else files

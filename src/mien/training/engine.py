@@ -165,19 +165,21 @@ class Run:
         """True on steps 0, interval, 2·interval, …"""
         return interval > 0 and self.step % interval == 0
 
-    def descend(self, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-        """One gradient step: backward, mean of gradients over processes, non-finite values zeroed, update."""
-        optimiser.zero_grad(set_to_none=True)
+    def descend(self, optimiser: torch.optim.Optimizer, loss: torch.Tensor, *others: torch.optim.Optimizer) -> None:
+        """One gradient step of one or several optimisers: backward, mean of gradients over processes, non-finite
+        values zeroed, update."""
+        for each in (optimiser, *others):
+            each.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
-        for group in optimiser.param_groups:
-            for parameter in group["params"]:
+        for each in (optimiser, *others):
+            for parameter in (p for group in each.param_groups for p in group["params"]):
                 if parameter.grad is None:
                     continue
                 gradient = parameter.grad
                 if self.fabric.world_size > 1:
                     gradient = cast(torch.Tensor, self.fabric.all_reduce(gradient, reduce_op="mean"))
                 parameter.grad = gradient.nan_to_num_(0.0, 1e5, -1e5)
-        optimiser.step()
+            each.step()
 
     def record(self, **values: float | torch.Tensor) -> None:
         """Add scalars of this step; means are written to metrics.jsonl every `record_every` steps."""

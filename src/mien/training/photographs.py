@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ import torch
 from mien.alignment import head_crop
 from mien.face3d import FaceParams
 from mien.images import to_tensor
-from mien.tracking.material import load_photographs
+from mien.tracking.material import PHOTOGRAPHS, load_photographs
 
 _FEATURES = (range(36, 42), range(42, 48), range(48, 60), range(17, 22), range(22, 27))
 
@@ -19,13 +21,14 @@ class Photographs:
 
     Args:
         size: side of the crops.
+        sets: which folders of photographs (`mien.tracking.material.PHOTOGRAPHS`).
 
     Raises:
         MissingDataError: the data pack is not there.
     """
 
-    def __init__(self, size: int) -> None:
-        faces = load_photographs("train")
+    def __init__(self, size: int, sets: Sequence[str] = PHOTOGRAPHS) -> None:
+        faces = load_photographs("train", sets=sets)
         crops, weights, points = [], [], []
         for row, owner in enumerate(faces.owner):
             landmarks = faces.params.landmarks[row].numpy()

@@ -1,0 +1,199 @@
+"""Twice the resolution for a finished system: what its finest layers are asked, and how their pictures are judged.
+
+Codes, directions and masks act in front of the refined feature map; the layers behind it only draw what that map says.
+So they alone learn to draw it finer, together with new ones at twice the resolution, and everything in front of them
+goes on meaning what it meant: a head that turned by ten degrees still does. Refinement learns with them, from sources
+of twice the side. What moves is held, at a quarter of the new resolution, to what the system of before makes of it;
+what is finer comes from the true frames, pixel by pixel and from a discriminator that compares each true frame with its
+own redrawing through random windows.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mien.inversion import Encoder, FeatureRefiner, FeatureShift, grow_encoder, seeing_finer
+from mien.losses.adversarial import prefer
+from mien.losses.image import feature_l1, pyramid_l1
+from mien.methods import DirectionMatrix
+from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, Trace, grow_generator
+from mien.training.refining import Inversion, Lessons
+
+GROWTH_WEIGHTS = {"pixel": 8.0, "moved_pixel": 8.0, "kept": 40.0, "energy": 0.001, "texture": 2.0, "fool": 1.5}
+"""Of the losses; see `growth_losses`."""
+KEPT_SHRINK = 4
+"""Pictures smaller by this factor stay what they were."""
+
+
+class Grown(nn.Module):
+    """A system at twice its resolution: all of it as before, and a new discriminator.
+
+    Args:
+        generator, encoder, directions, feature: of the smaller system; copied.
+        channel_min: least width of the new layers (see `GeneratorConfig`); None: as narrow as the formula says.
+        critic: sizes of the discriminator, whose resolution is the side of its windows.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        encoder: Encoder,
+        directions: DirectionMatrix,
+        feature: FeatureRefiner,
+        channel_min: int | None,
+        critic: DiscriminatorConfig,
+    ) -> None:
+        super().__init__()
+        self.generator = grow_generator(generator, channel_min)
+        self.encoder = grow_encoder(encoder, self.generator.num_rows)
+        self.directions = copy.deepcopy(directions)
+        side = 2 * feature.config.resolution
+        self.feature = seeing_finer(feature, self.generator.config.channels(side)).requires_grad_(True)
+        self.discriminator = Discriminator(critic)
+        for module in (self.generator, self.encoder, self.directions):
+            module.requires_grad_(False)
+
+    def release(self) -> list[nn.Parameter]:
+        """Let the generator's layers behind the refined feature map learn, and return what learns.
+
+        Of layers that were there already the affine maps stay, which StyleMask reads.
+        """
+        generator, finest, side = self.generator, self.generator.config.resolution, self.feature.config.resolution
+        learning: list[nn.Parameter] = []
+        for name, parameter in generator.named_parameters():
+            kind, _, rest = name.partition(".")
+            if kind not in ("convs", "rgbs"):
+                continue
+            index = int(rest.split(".")[0])
+            level = (index + 1) // 2 if kind == "convs" else index
+            resolution = generator.config.resolutions[level]
+            if resolution > side and (resolution == finest or ".affine." not in name):
+                parameter.requires_grad_(True)
+                learning.append(parameter)
+        return learning
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """What one step drew of B sources, of which P have another frame and C move without a true answer.
+
+    Attributes:
+        still: (B, 3, S, S) sources at rest, refined.
+        moved: (P, 3, S, S) pairs moved and refined.
+        crossed: (C, 3, S, S) others moved and refined.
+        plain: (N, 3, S, S) the first pairs moved by their codes alone.
+        before: (P + C + N, 3, S/2, S/2) what the smaller system drew for `moved`, `crossed` and `plain`.
+        delta: (B, D, R, R) Δf of the sources.
+    """
+
+    still: torch.Tensor
+    moved: torch.Tensor
+    crossed: torch.Tensor
+    plain: torch.Tensor
+    before: torch.Tensor
+    delta: torch.Tensor
+
+    @property
+    def kept(self) -> torch.Tensor:
+        """(P + C + N, 3, S, S) the pictures that `before` belongs to."""
+        return torch.cat([self.moved, self.crossed, self.plain])
+
+    @property
+    def judged(self) -> torch.Tensor:
+        """(B + P + N, 3, S, S) the pictures that have a true frame (see `true_frames`)."""
+        return torch.cat([self.still, self.moved, self.plain])
+
+    def true_frames(self, lessons: Lessons) -> torch.Tensor:
+        """(B + P + N, 3, S, S) what `judged` should show."""
+        return torch.cat([lessons.images, lessons.targets, lessons.targets[: len(self.plain)]])
+
+
+@dataclass(frozen=True)
+class Redrawing:
+    """The systems of before and after, drawing the same codes.
+
+    Attributes:
+        small, before: generator and refinement of before; frozen.
+        inversion, after: encoder, directions, generator and refinement of after.
+    """
+
+    small: Generator
+    before: FeatureRefiner
+    inversion: Inversion
+    after: FeatureRefiner
+
+    def draw(self, lessons: Lessons, num_plain: int) -> Redrawn:
+        """Draw everything that a step looks at."""
+        code, moved_code = self.inversion.codes(lessons)
+        synthesis, trace = self.inversion.generator.synthesis, self.before.reading()
+        with torch.no_grad():
+            delta = self.before.encoder(lessons.images, self._smaller(code, trace))
+            old = self._moving(self.before, delta, trace, len(moved_code))
+            small = [self._smaller(moved_code, old), self._smaller(moved_code[:num_plain], Trace())]
+            plain = synthesis(code, noise="none").float()
+        delta = self.after.encoder(lessons.images, plain)
+        still = synthesis(code, noise="none", trace=self.after.at_rest(delta)).float()
+        new = self._moving(self.after, delta.detach(), trace, len(moved_code))
+        moved = synthesis(moved_code, noise="none", trace=new).float()
+        by_code = synthesis(moved_code[:num_plain], noise="none").float()
+        count = len(lessons.targets)
+        return Redrawn(still, moved[:count], moved[count:], by_code, torch.cat(small), delta)
+
+    def _smaller(self, code: torch.Tensor, trace: Trace) -> torch.Tensor:
+        return self.small.synthesis(code[:, : self.small.num_rows], noise="none", trace=trace).float()
+
+    @staticmethod
+    def _moving(refiner: FeatureRefiner, delta: torch.Tensor, trace: Trace, count: int) -> Trace:
+        """A trace that moves the first `count` sources, whose feature maps `trace` kept."""
+        own, source = delta[:count], refiner.kept(trace)[:count]
+        return refiner.moving(FeatureShift(own, source, refiner.transformer.rest(own, source)))
+
+
+def windows(count: int, side: int, window: int, draws: torch.Generator) -> list[tuple[slice, slice]]:
+    """Random squares (rows, columns) of `window` pixels in `count` pictures of `side` pixels."""
+    corners = torch.randint(side - window + 1, (count, 2), generator=draws).tolist()
+    return [(slice(top, top + window), slice(left, left + window)) for top, left in corners]
+
+
+def through(pictures: torch.Tensor, places: list[tuple[slice, slice]]) -> torch.Tensor:
+    """(N, 3, S, S) → (N, 3, W, W): each picture through its window."""
+    return torch.stack([picture[:, rows, columns] for picture, (rows, columns) in zip(pictures, places, strict=True)])
+
+
+def growth_losses(
+    redrawn: Redrawn, lessons: Lessons, critic: Discriminator, places: list[tuple[slice, slice]], finest: float
+) -> dict[str, torch.Tensor]:
+    """Means of the losses of `GROWTH_WEIGHTS`.
+
+    `pixel` compares sources, `moved_pixel` what moved, with the true frames (`pyramid_l1`); `kept` compares what moved
+    with the pictures of before, at a quarter of the side; `energy` is the mean square of Δf; `texture` and `fool` are
+    the discriminator's, which is frozen.
+
+    Args:
+        redrawn: pictures with gradients.
+        lessons: what was drawn.
+        critic: looks through windows.
+        places: windows of the judged pictures (see `windows`).
+        finest: what the finest level and the edges count in the pixel losses: what cannot be foretold asks for blur.
+    """
+    small, before = F.avg_pool2d(redrawn.kept, KEPT_SHRINK), F.avg_pool2d(redrawn.before, KEPT_SHRINK // 2)
+    with torch.no_grad():
+        truth = critic.features(through(redrawn.true_frames(lessons), places))
+        wanted = critic.judge(truth[-1]).float()
+    maps = critic.features(through(redrawn.judged, places))
+    count = len(redrawn.plain)
+    moved = torch.cat([redrawn.moved, redrawn.plain])
+    answers, weight = (torch.cat([x, x[:count]]) for x in (lessons.targets, lessons.target_weight))
+    return {
+        "pixel": pyramid_l1(redrawn.still, lessons.images, lessons.weight, finest=finest).mean(),
+        "moved_pixel": pyramid_l1(moved, answers, weight, finest=finest).mean(),
+        "kept": (small - before).abs().mean(),
+        "energy": redrawn.delta.float().square().mean(),
+        "texture": feature_l1(maps[:-1], truth[:-1]).mean(),
+        "fool": prefer(critic.judge(maps[-1]).float(), wanted).mean(),
+    }

@@ -1,0 +1,168 @@
+"""Twice the resolution for a finished system: only refinement, and the layers behind its feature map, learn.
+
+Encoder, directions and mask networks serve the grown generator as they are (`mien.training.growing`), so nothing else
+needs to be trained again. The run holds generator, encoder (with two more rows), directions, refinement and
+discriminator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from mien.errors import TrainingError
+from mien.face3d import arkit_motion_space
+from mien.inversion import FeatureRefiner
+from mien.stylegan2 import DiscriminatorConfig, Generator
+from mien.tracking.material import GENERATED
+from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
+from mien.training.game import judge_loss, total_loss
+from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, Redrawn, growth_losses, through, windows
+from mien.training.parts import describe, load_directions, load_encoder, load_feature, load_generator
+from mien.training.photographs import Photographs
+from mien.training.recipes.direction import open_pairs
+from mien.training.refining import Inversion, Lessons, draw_lessons
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowRecipe:
+    """What to train on and how.
+
+    Attributes:
+        generator, encoder, feature: finished runs, or a bundle, of half the resolution.
+        directions: run or bundle whose A moves codes; None takes the encoder's.
+        data: frames in scenes, at the new resolution: a folder of rendered heads.
+        channel_min: least width of the new layers; None: as the generator's formula has it.
+        batch: sources of a step, `photographs` of them (a share) portraits of nobody real (needs the data pack), which
+            move like somebody else.
+        plain: share of the pairs that are drawn from their codes alone, too, as method `directions` draws them.
+        window: side of the windows through which the discriminator looks.
+        critic_base: its channel base (see `DiscriminatorConfig`).
+        warm_up: steps at the beginning in which it learns alone.
+        weights: of the losses, `mien.training.growing.GROWTH_WEIGHTS`.
+        feature_lr: learning rate of the refinement.
+        finest: what the finest level and the edges count in the pixel losses, which ask for blur there.
+        settle: share of the steps, at the end, over which the learning rates fall to a tenth.
+        truncation: ψ applied after the shift, as in the bundle.
+        r1: γ of the R1 and R2 penalties, applied every `r1_every` steps.
+    """
+
+    generator: Path
+    encoder: Path
+    feature: Path
+    data: Path
+    directions: Path | None = None
+    channel_min: int | None = 24
+    batch: int = 6
+    photographs: float = 0.34
+    plain: float = 0.5
+    window: int = 128
+    critic_base: int = 2048
+    warm_up: int = 60
+    lr: float = 2e-3
+    feature_lr: float = 7e-4
+    critic_lr: float = 2.5e-3
+    weights: dict[str, float] = field(default_factory=lambda: dict(GROWTH_WEIGHTS))
+    finest: float = 0.3
+    settle: float = 0.35
+    truncation: float = 1.0
+    r1: float = 1.0
+    r1_every: int = 16
+    ema_images: float = 5000.0
+
+    def counts(self, num_processes: int) -> tuple[int, int]:
+        """Sources of a step and the portraits among them.
+
+        Raises:
+            TrainingError: they leave no pairs, or do not divide among the processes; or the losses' names are wrong.
+        """
+        if set(self.weights) != set(GROWTH_WEIGHTS):
+            raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(GROWTH_WEIGHTS)}")
+        num_photos = round(self.photographs * self.batch / num_processes) * num_processes
+        if self.batch % num_processes or not 0 <= num_photos < self.batch:
+            raise TrainingError(f"a batch of {self.batch} with {num_photos} portraits cannot be shared or has no pairs")
+        return self.batch, num_photos
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    # two cores, under 2 minutes: runs, loss falls
+    "tiny": {"batch": 4, "photographs": 0.0, "window": 32, "critic_base": 256, "channel_min": None, "warm_up": 0},
+    # two cores, about an hour for the step from 128² to 256²; end it with --max-minutes
+    "two-core": {},
+    # one large GPU
+    "accelerator": {"batch": 48, "window": 256, "critic_base": 8192, "channel_min": 64, "warm_up": 500},
+}
+STEPS = {"tiny": 20, "two-core": 2_000, "accelerator": 60_000}
+
+
+def build(config: GrowRecipe, small: Generator, feature: FeatureRefiner) -> Grown:
+    """The grown networks.
+
+    Raises:
+        TrainingError: a run is missing, or the sizes do not fit each other.
+    """
+    directions = load_directions(config.directions or config.encoder)
+    side, finest = config.window, 2 * small.config.resolution
+    if side > finest:
+        raise TrainingError(f"windows of {side} pixels do not fit into pictures of {finest}")
+    try:
+        critic = DiscriminatorConfig(resolution=side, channel_base=config.critic_base, channel_max=256)
+        return Grown(small, load_encoder(config.encoder), directions, feature, config.channel_min, critic)
+    except ValueError as error:
+        raise TrainingError(f"{config.generator}: this generator cannot grow as asked for ({error})") from error
+
+
+@torch.no_grad()
+def shown(lessons: Lessons, redrawn: Redrawn) -> list[torch.Tensor]:
+    """Rows of a sample picture: sources, redrawn; true frames beside portraits, what the smaller system drew for both,
+    and what moved."""
+    count = len(lessons.images)
+    portraits = lessons.images[len(lessons.targets) :]
+    before = F.interpolate(redrawn.before[:count], size=redrawn.still.shape[-2:], mode="nearest")
+    return [lessons.images, redrawn.still, lessons.targets, portraits, before, redrawn.moved, redrawn.crossed]
+
+
+def train(config: GrowRecipe, run_config: RunConfig) -> Run:
+    """Run the recipe; a run found in `run_config.out` is continued."""
+    run = Run(run_config, start_fabric(run_config))
+    counts, device, motion = config.counts(run.fabric.world_size), run.fabric.device, arkit_motion_space()
+    small, refiner = load_generator(config.generator).to(device), load_feature(config.feature).to(device)
+    nets = seeded(run_config.seed, lambda: build(config, small, refiner)).to(device, memory_format=torch.channels_last)
+    inversion = Inversion(nets.encoder, nets.directions, nets.generator, config.truncation)
+    redrawing, side = Redrawing(small, refiner, inversion, nets.feature), nets.generator.config.resolution
+    pairs = open_pairs(config.data, motion, side)
+    photographs = Photographs(side, GENERATED) if counts[1] else None
+    average = Ema(nets, config.ema_images)
+    maker = torch.optim.Adam(nets.release(), lr=config.lr, betas=(0.5, 0.99))
+    refining = torch.optim.Adam(nets.feature.parameters(), lr=config.feature_lr, betas=(0.9, 0.99))
+    critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
+    run.track(networks=nets, average=average.model, maker=maker, refining=refining, critic=critic)
+    describe(run_config.out, **dict(nets.named_children()))
+    rates = ((maker, config.lr), (refining, config.feature_lr), (critic, config.critic_lr))
+
+    for step in run.steps():
+        for optimiser, highest in rates:
+            set_rate(optimiser, highest * settled(step, run_config.steps, config.settle))
+        drawn = draw_lessons(pairs, photographs, motion, counts, run.shared_generator(), crossing=True)
+        lessons: Lessons = drawn.part(run.share).to(device)
+        nets.discriminator.requires_grad_(False)
+        with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):
+            redrawn = redrawing.draw(lessons, round(config.plain * len(lessons.targets)))
+            places = windows(len(redrawn.judged), side, config.window, run.generator())
+            losses = growth_losses(redrawn, lessons, nets.discriminator, places, config.finest)
+        if step >= config.warm_up:
+            run.descend(maker, total_loss([losses], config.weights), refining)
+        nets.discriminator.requires_grad_(True)
+        gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
+        true, made = redrawn.true_frames(lessons), redrawn.judged.detach()
+        with run.fabric.autocast():
+            judged = judge_loss(nets.discriminator, through(true, places), through(made, places), gamma)
+        run.descend(critic, torch.stack(list(judged.values())).sum())
+        run.record(**losses, **judged)
+        average.update(nets, len(places), (step + 1) * len(places))
+        if run.every(run_config.sample_every):
+            run.sample("grown", shown(lessons, redrawn), columns=len(lessons.images))
+    return run

@@ -1,0 +1,106 @@
+"""The recipe of twice the resolution: it runs, continues exactly, learns, and goes into a bundle with the rest."""
+
+import json
+
+import pytest
+import torch
+
+from mien.apps.cli import main
+from mien.checkpoints import load_bundle
+from mien.errors import TrainingError
+from mien.training.parts import load_directions, load_discriminator, load_encoder, load_feature, load_generator
+from mien.training.recipes import feature, grow
+from mien.training.recipes.feature import FeatureRecipe
+from mien.training.recipes.grow import GrowRecipe
+
+
+@pytest.fixture
+def recipe(data_pack, toy_heads, trained, run_config):
+    """A function that makes a recipe on the toy heads, shown at 64 pixels; the smaller system has 32."""
+    common = {"data": toy_heads, "encoder": trained["generator"], "batch": 4}
+    refining = FeatureRecipe(**trained, **common, photographs=0.0, layer=16, width=8, lr=1e-2)
+    refined = feature.train(refining, run_config("feature", 2)).config.out
+
+    def make(**changes) -> GrowRecipe:
+        sizes = {"photographs": 0.0, "window": 32, "critic_base": 128, "channel_min": None, "warm_up": 0}
+        return GrowRecipe(generator=trained["generator"], feature=refined, **{**common, **sizes, **changes})
+
+    return make
+
+
+def curve(run, name: str) -> list[float]:
+    return [json.loads(line)[name] for line in (run.config.out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_it_continues_exactly_and_keeps_what_lies_in_front(recipe, run_config, same_weights, trained):
+    changes = {"r1_every": 2, "warm_up": 1}
+    whole = grow.train(recipe(**changes), run_config("whole", 4, sample_every=3))
+    grow.train(recipe(**changes), run_config("parts", 2))
+    same_weights(whole, grow.train(recipe(**changes), run_config("parts", 4)))
+    before, after = load_generator(trained["generator"]), load_generator(whole.config.out)
+    assert after.config.resolution == 2 * before.config.resolution
+    old, new = before.state_dict(), after.state_dict()
+    changed = {name.split(".")[1] for name in old if name.startswith("convs") and not torch.equal(old[name], new[name])}
+    assert changed == {"5", "6"}, "layers behind the map of 16 pixels"
+    rows = load_encoder(trained["generator"]).state_dict()["offsets.weight"]
+    assert torch.equal(load_encoder(whole.config.out).state_dict()["offsets.weight"][: len(rows)], rows)
+    assert (whole.config.out / "samples" / "grown_0000003.png").is_file()
+    assert "r1" in (whole.config.out / "metrics.jsonl").read_text()
+
+
+def test_the_discriminator_learns_alone_at_first(recipe, run_config):
+    config = recipe(warm_up=2)
+    run = grow.train(config, run_config("warm", 2))
+    parts = torch.load(run.checkpoint, weights_only=True)["parts"]["networks"]
+    small = load_generator(config.generator).state_dict()
+    assert all(torch.equal(parts[f"generator.{name}"], small[name]) for name in small)
+    assert load_discriminator(run.config.out).config.resolution == 32
+    later = grow.train(config, run_config("warm", 4))
+    assert not torch.equal(load_generator(later.config.out).convs[-1].weight, parts["generator.convs.8.weight"])
+
+
+def test_the_losses_fall(recipe, run_config):
+    run = grow.train(recipe(batch=8, lr=1e-2, feature_lr=1e-2), run_config("falls", 24))
+    for name in ("pixel", "moved_pixel"):
+        values = curve(run, name)
+        assert sum(values[-5:]) < 0.95 * sum(values[:5]), name
+
+
+@pytest.mark.usefixtures("data_pack")
+def test_portraits_that_move_are_held_to_what_they_were(recipe, run_config, same_weights):
+    changes = {"photographs": 0.5}
+    whole = grow.train(recipe(**changes), run_config("whole", 3))
+    grow.train(recipe(**changes), run_config("parts", 1))
+    same_weights(whole, grow.train(recipe(**changes), run_config("parts", 3)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"window": 128}, "do not fit into pictures of 64"),
+        ({"channel_min": 512}, "cannot grow as asked for"),
+        ({"photographs": 1.0}, "no pairs"),
+        ({"weights": {"pixel": 1.0}}, "expected pixel, moved_pixel"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(recipe, run_config, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        grow.train(recipe(**changes), run_config("refused", 1))
+    assert not (run_config("refused", 1).out).exists()
+
+
+def test_from_the_command_line_into_a_bundle(recipe, trained, tmp_path):
+    given = recipe()
+    words = [
+        w for name in ("generator", "encoder", "feature", "data") for w in (f"--{name}", str(getattr(given, name)))
+    ]
+    out = tmp_path / "grown"
+    words += ["--out", str(out), "--steps", "1", "--device", "cpu", "--precision", "32-true"]
+    assert main(["train", "grow", "--preset", "tiny", *words]) == 0
+    parts = ["--generator", str(out), "--feature", str(out), "--tracker", str(trained["tracker"])]
+    assert main(["bundle", str(tmp_path / "bundle"), *parts]) == 0
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.generator.config.resolution == 64
+    assert bundle.feature is not None and bundle.feature.config.picture == 64 == 2 * bundle.feature.config.fold * 16
+    assert bundle.feature.config == load_feature(out).config
+    assert load_directions(out).config == load_directions(trained["generator"]).config

@@ -1,0 +1,126 @@
+"""A system at twice its resolution: it starts as it was, and only its finest layers and refinement learn."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mien.inversion import Encoder, EncoderConfig, FeatureRefiner, feature_config
+from mien.methods import DirectionConfig, DirectionMatrix
+from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from mien.stylegan2.ops import upsample
+from mien.training.engine import seeded
+from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, growth_losses, through, windows
+from mien.training.refining import Inversion, Lessons
+
+SIZES = {"channel_base": 64, "channel_max": 8, "style_dim": 8}
+CRITIC = DiscriminatorConfig(resolution=16, channel_base=64, channel_max=8)
+COORDINATES = 3
+
+
+class System:
+    """A small system of 16 pixels whose refinement does something, and the same grown to 32."""
+
+    def __init__(self) -> None:
+        config = GeneratorConfig(resolution=16, latent_dim=8, mapping_layers=1, **SIZES)
+        self.generator = Generator(config).requires_grad_(False).eval()
+        self.encoder = Encoder(EncoderConfig(resolution=16, num_rows=config.num_rows, hidden=16, **SIZES))
+        self.directions = DirectionMatrix(DirectionConfig(coordinates=COORDINATES, rows=4, dim=8))
+        self.feature = FeatureRefiner(feature_config(config, 8, width=8, matching=8)).requires_grad_(False)
+        for last in (self.feature.encoder.write, self.feature.transformer.write):
+            last.weight.normal_(0, 0.3)
+        self.grown = Grown(self.generator, self.encoder, self.directions, self.feature, None, CRITIC)
+        inversion = Inversion(self.grown.encoder, self.grown.directions, self.grown.generator)
+        self.redrawing = Redrawing(self.generator, self.feature, inversion, self.grown.feature)
+
+
+@pytest.fixture
+def system() -> System:
+    return seeded(0, System)
+
+
+@pytest.fixture
+def lessons() -> Lessons:
+    """Three sources: two have another frame, the third moves like somebody else."""
+    draws = torch.Generator().manual_seed(1)
+
+    def noise(count: int) -> torch.Tensor:
+        return torch.rand(count, 3, 32, 32, generator=draws) * 2 - 1
+
+    def q(count: int) -> torch.Tensor:
+        return torch.randn(count, COORDINATES, generator=draws)
+
+    even = torch.ones(3, 1, 32, 32)
+    return Lessons(noise(3), even, q(3), noise(2), q(2), even[:2], q(1))
+
+
+def test_it_starts_as_the_smaller_system_magnified(system, lessons):
+    with torch.no_grad():
+        drawn = system.redrawing.draw(lessons, 1)
+    sizes = [len(part) for part in (drawn.still, drawn.moved, drawn.crossed, drawn.plain, drawn.before, drawn.delta)]
+    assert sizes == [3, 2, 1, 1, 4, 3]
+    assert drawn.moved.shape[-1] == 32 and drawn.before.shape[-1] == 16
+    small = torch.cat([drawn.before[:2], drawn.before[3:]])  # without refinement, or with the same
+    torch.testing.assert_close(torch.cat([drawn.plain]), upsample(drawn.before[3:]), rtol=1e-4, atol=1e-4)
+    assert (small[0] - small[2]).abs().max() > 0.01, "the refined and the plain picture of the first pair"
+
+
+def test_moved_pictures_start_as_before_where_refinement_sees_the_same(system, lessons):
+    """Sources without anything finer than before, whose inversion is the small one's: nothing may differ."""
+    coarse = replace(lessons, images=F.interpolate(F.avg_pool2d(lessons.images, 2), scale_factor=2, mode="nearest"))
+    with torch.no_grad():
+        drawn = system.redrawing.draw(coarse, 2)
+    torch.testing.assert_close(drawn.moved, upsample(drawn.before[:2]), rtol=0, atol=0.1)
+    assert (drawn.moved - upsample(drawn.before[-2:])).abs().max() > 0.3, "refinement shows in these pictures"
+
+
+def test_only_what_lies_behind_the_refined_map_learns(system, lessons):
+    grown = system.grown
+    learning = {id(p) for p in grown.release()}
+    names = {n for n, p in grown.generator.named_parameters() if id(p) in learning}
+    assert {n.rsplit(".", 1)[0] for n in names if ".affine." not in n} == {f"convs.{i}" for i in (3, 4, 5, 6)} | {
+        "rgbs.2",
+        "rgbs.3",
+    }
+    assert {n.split(".affine")[0] for n in names if ".affine." in n} == {"convs.5", "convs.6", "rgbs.3"}
+    losses = growth_losses(
+        system.redrawing.draw(lessons, 1), lessons, grown.discriminator.requires_grad_(False), [(slice(16),) * 2] * 6, 1
+    )
+    torch.stack([GROWTH_WEIGHTS[k] * v for k, v in losses.items()]).sum().backward()
+    taught = {n for n, p in grown.named_parameters() if p.grad is not None and p.grad.any()}
+    assert all(n.startswith(("generator.", "feature.")) for n in taught)
+    assert {n.removeprefix("generator.") for n in taught if n.startswith("generator.")} <= names
+    assert {n.split(".")[1] for n in taught if n.startswith("feature.")} == {"encoder", "transformer"}
+
+
+def test_the_losses_are_set_against_each_other(system, lessons):
+    assert set(GROWTH_WEIGHTS) == {"pixel", "moved_pixel", "kept", "energy", "texture", "fool"}
+    critic = Discriminator(CRITIC)
+    places = windows(6, 32, 16, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        drawn = system.redrawing.draw(lessons, 1)
+        losses = growth_losses(drawn, lessons, critic, places, 0.5)
+        perfect = replace(drawn, still=lessons.images, moved=lessons.targets, plain=lessons.targets[:1])
+        best = growth_losses(perfect, lessons, critic, places, 0.5)
+        upsampled = F.interpolate(drawn.before, scale_factor=2, mode="nearest")
+        kept = replace(drawn, moved=upsampled[:2], crossed=upsampled[2:3], plain=upsampled[3:])
+        same = growth_losses(kept, lessons, critic, places, 0.5)
+        blurred = growth_losses(drawn, lessons, critic, places, 0.0)
+    assert set(losses) == set(GROWTH_WEIGHTS) and all(value > 0 for value in losses.values())
+    assert float(best["pixel"]) == float(best["moved_pixel"]) == float(best["texture"]) == 0
+    assert float(best["fool"]) == pytest.approx(0.6931, abs=1e-3), "the same pictures are preferred by chance"
+    assert float(same["kept"]) == pytest.approx(0, abs=1e-6) and float(losses["kept"]) > 1e-3
+    assert blurred["pixel"] < losses["pixel"] and blurred["moved_pixel"] < losses["moved_pixel"]
+
+
+def test_windows_lie_inside_and_show_the_same_place():
+    places = windows(40, 32, 16, torch.Generator().manual_seed(3))
+    tops = [rows.start for rows, _ in places]
+    assert min(tops) >= 0 and max(rows.stop for rows, _ in places) <= 32 and len(set(tops)) > 5
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    seen = through(torch.stack([rows, columns, rows]).expand(40, -1, -1, -1), places)
+    assert seen.shape == (40, 3, 16, 16)
+    for picture, (top, left) in zip(seen, places, strict=True):
+        assert (float(picture[0, 0, 0]), float(picture[1, 0, 0])) == (top.start, left.start)
+    assert windows(3, 32, 32, torch.Generator()) == [(slice(0, 32), slice(0, 32))] * 3

@@ -95,7 +95,6 @@ def test_only_what_lies_behind_the_refined_map_learns(system, lessons):
 
 
 def test_the_losses_are_set_against_each_other(system, lessons):
-    assert set(GROWTH_WEIGHTS) == {"pixel", "moved_pixel", "kept", "energy", "texture", "fool"}
     critic = Discriminator(CRITIC)
     places = windows(6, 32, 16, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -107,7 +106,8 @@ def test_the_losses_are_set_against_each_other(system, lessons):
         kept = replace(drawn, moved=upsampled[:2], crossed=upsampled[2:3], plain=upsampled[3:])
         same = growth_losses(kept, lessons, critic, places, 0.5)
         blurred = growth_losses(drawn, lessons, critic, places, 0.0)
-    assert set(losses) == set(GROWTH_WEIGHTS) and all(value > 0 for value in losses.values())
+    assert set(losses) == {name for name in GROWTH_WEIGHTS if not name.startswith("cross_")}
+    assert all(value > 0 for value in losses.values())
     assert float(best["pixel"]) == float(best["moved_pixel"]) == float(best["texture"]) == 0
     assert float(best["fool"]) == pytest.approx(0.6931, abs=1e-3), "the same pictures are preferred by chance"
     assert float(same["kept"]) == pytest.approx(0, abs=1e-6) and float(losses["kept"]) > 1e-3

@@ -24,8 +24,19 @@ from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, Trace, grow_generator
 from mien.training.refining import Inversion, Lessons
 
-GROWTH_WEIGHTS = {"pixel": 8.0, "moved_pixel": 8.0, "kept": 40.0, "energy": 0.001, "texture": 2.0, "fool": 1.5}
-"""Of the losses; see `growth_losses`."""
+GROWTH_WEIGHTS = {
+    "pixel": 8.0,
+    "moved_pixel": 5.0,
+    "kept": 40.0,
+    "energy": 0.001,
+    "texture": 2.0,
+    "fool": 1.5,
+    "cross_shape": 1.0,
+    "cross_eye": 2.0,
+    "cross_mouth": 2.0,
+    "cross_expression": 20.0,
+}
+"""Of the losses: see `growth_losses`; then what Net3D misses in portraits that move, where there is a tracker."""
 KEPT_SHRINK = 4
 """Pictures smaller by this factor stay what they were."""
 

@@ -66,10 +66,10 @@ def sharpness_loss(discriminator: Discriminator, made: torch.Tensor, true: torch
 
 @dataclass(frozen=True)
 class Judges:
-    """The frozen networks that look at results."""
+    """The frozen networks that look at results; without an identity net they say nothing of likeness."""
 
     regressor: FaceRegressor
-    identity: IdentityNet
+    identity: IdentityNet | None
     shape: ShapeModel
 
     def read(self, images: torch.Tensor) -> FaceParams:
@@ -92,15 +92,28 @@ class Judges:
 
     def likeness(self, result: torch.Tensor, source: torch.Tensor) -> dict[str, torch.Tensor]:
         """Means of L_id and of the feature distance (our substitute for L_per) between pictures."""
+        assert self.identity is not None
         return likeness_losses(self.identity, result, source)
 
 
-def load_judges(tracker: Path, identity: Path, device: torch.device) -> Judges:
-    """Judges from the folders of finished runs.
+def missed_motion(
+    judges: Judges, motion: MotionSpace, result: torch.Tensor, q: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """What pictures lack that were asked for coordinates q (B, k), as Net3D sees it: means of L_sh, L_eye and L_mouth,
+    and of what coordinates of expressions miss (gaze among them, which no landmark shows)."""
+    wanted, seen = faces_asked_for(motion, q), judges.read(result)
+    is_expression = ~motion.is_angle.to(result.device)
+    missed = (motion.read(seen) - motion.read(wanted))[:, is_expression].abs()
+    return judges.geometry_seen(seen, wanted) | {"expression": missed.mean()}
+
+
+def load_judges(tracker: Path, identity: Path | None, device: torch.device) -> Judges:
+    """Judges from the folders of finished runs; `identity` None leaves likeness out.
 
     Raises:
         TrainingError: one of them is not there.
         MissingDataError: the ICT head model is not there.
     """
     shape = load_ict().to(device)
-    return Judges(load_regressor(tracker).to(device), load_identity(identity).to(device), shape)
+    likeness = None if identity is None else load_identity(identity).to(device)
+    return Judges(load_regressor(tracker).to(device), likeness, shape)

@@ -19,7 +19,7 @@ from mien.inversion import Encoder, FeatureRefiner, FeatureShift
 from mien.losses.image import pyramid_l1
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, Generator
-from mien.training.judges import Judges, faces_asked_for, sharpness_loss
+from mien.training.judges import Judges, missed_motion, sharpness_loss
 from mien.training.photographs import Photographs
 from mien.training.schemes import Pairs, wanted_motion
 
@@ -199,11 +199,7 @@ class RefinementJury:
         return losses
 
     def _crossed(self, lessons: Lessons, crossed: torch.Tensor) -> dict[str, torch.Tensor]:
-        wanted, seen = faces_asked_for(self.motion, lessons.q_cross), self.judges.read(crossed)
-        is_expression = ~self.motion.is_angle.to(crossed.device)
-        missed = (self.motion.read(seen) - self.motion.read(wanted))[:, is_expression].abs()
-        losses = self.judges.geometry_seen(seen, wanted)
-        losses["expression"] = missed.mean()  # among them gaze, which no landmark shows
+        losses = missed_motion(self.judges, self.motion, crossed, lessons.q_cross)
         losses["id"] = self.judges.likeness(crossed, lessons.images[-len(crossed) :])["id"]
         return losses
 

@@ -8,6 +8,7 @@ import torch
 from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
+from mien.inversion import seeing_finer
 from mien.training.parts import load_directions, load_discriminator, load_encoder, load_feature, load_generator
 from mien.training.recipes import feature, grow
 from mien.training.recipes.feature import FeatureRecipe
@@ -60,18 +61,34 @@ def test_the_discriminator_learns_alone_at_first(recipe, run_config):
 
 
 def test_the_losses_fall(recipe, run_config):
-    run = grow.train(recipe(batch=8, lr=1e-2, feature_lr=1e-2), run_config("falls", 24))
+    calm = grow.GROWTH_WEIGHTS | {"moved_pixel": 8.0, "kept": 1.0, "fool": 0.1}
+    run = grow.train(recipe(batch=8, lr=1e-2, feature_lr=1e-2, weights=calm), run_config("falls", 24))
     for name in ("pixel", "moved_pixel"):
         values = curve(run, name)
         assert sum(values[-5:]) < 0.95 * sum(values[:5]), name
 
 
 @pytest.mark.usefixtures("data_pack")
-def test_portraits_that_move_are_held_to_what_they_were(recipe, run_config, same_weights):
-    changes = {"photographs": 0.5}
+@pytest.mark.parametrize("is_read", [False, True])
+def test_portraits_that_move_are_held_to_what_they_were_and_read(recipe, run_config, same_weights, trained, is_read):
+    changes = {"photographs": 0.5, "tracker": trained["tracker"] if is_read else None}
     whole = grow.train(recipe(**changes), run_config("whole", 3))
     grow.train(recipe(**changes), run_config("parts", 1))
     same_weights(whole, grow.train(recipe(**changes), run_config("parts", 3)))
+    lines = (whole.config.out / "metrics.jsonl").read_text()
+    assert all((name in lines) == is_read for name in ("cross_shape", "cross_eye", "cross_mouth", "cross_expression"))
+
+
+@pytest.mark.usefixtures("data_pack")
+def test_what_net3d_misses_teaches_the_transformer(recipe, run_config, trained):
+    """Of all losses that one alone: pictures that move change, and Δf itself does not."""
+    alone = dict.fromkeys(grow.GROWTH_WEIGHTS, 0.0)
+    config = recipe(photographs=0.5, tracker=trained["tracker"], weights=alone | {"cross_expression": 20.0})
+    made = load_feature(grow.train(config, run_config("alone", 3)).config.out)
+    start = seeing_finer(load_feature(config.feature), made.config.fine)
+    before, after = start.encoder.state_dict(), made.encoder.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items() if "_fine" not in name)
+    assert not torch.equal(made.transformer.write.weight, start.transformer.write.weight)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from mien.tracking.material import GENERATED
 from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
 from mien.training.game import judge_loss, total_loss
 from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, Redrawn, growth_losses, through, windows
+from mien.training.judges import load_judges, missed_motion
 from mien.training.parts import describe, load_directions, load_encoder, load_feature, load_generator
 from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
@@ -34,6 +35,8 @@ class GrowRecipe:
     Attributes:
         generator, encoder, feature: finished runs, or a bundle, of half the resolution.
         directions: run or bundle whose A moves codes; None takes the encoder's.
+        tracker: run or bundle whose Net3D says whether portraits that move show what was asked for; refinement that
+            sees finer would rather keep their eyes open. None leaves that out.
         data: frames in scenes, at the new resolution: a folder of rendered heads.
         channel_min: least width of the new layers; None: as the generator's formula has it.
         batch: sources of a step, `photographs` of them (a share) portraits of nobody real (needs the data pack), which
@@ -55,6 +58,7 @@ class GrowRecipe:
     feature: Path
     data: Path
     directions: Path | None = None
+    tracker: Path | None = None
     channel_min: int | None = 24
     batch: int = 6
     photographs: float = 0.34
@@ -62,7 +66,7 @@ class GrowRecipe:
     window: int = 128
     critic_base: int = 2048
     warm_up: int = 60
-    lr: float = 2e-3
+    lr: float = 1.5e-3
     feature_lr: float = 7e-4
     critic_lr: float = 2.5e-3
     weights: dict[str, float] = field(default_factory=lambda: dict(GROWTH_WEIGHTS))
@@ -135,6 +139,7 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
     redrawing, side = Redrawing(small, refiner, inversion, nets.feature), nets.generator.config.resolution
     pairs = open_pairs(config.data, motion, side)
     photographs = Photographs(side, GENERATED) if counts[1] else None
+    judges = load_judges(config.tracker, None, device) if config.tracker else None
     average = Ema(nets, config.ema_images)
     maker = torch.optim.Adam(nets.release(), lr=config.lr, betas=(0.5, 0.99))
     refining = torch.optim.Adam(nets.feature.parameters(), lr=config.feature_lr, betas=(0.9, 0.99))
@@ -153,6 +158,9 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
             redrawn = redrawing.draw(lessons, round(config.plain * len(lessons.targets)))
             places = windows(len(redrawn.judged), side, config.window, run.generator())
             losses = growth_losses(redrawn, lessons, nets.discriminator, places, config.finest)
+            if judges is not None and counts[1]:
+                missed = missed_motion(judges, motion, redrawn.crossed, lessons.q_cross)
+                losses |= {f"cross_{name}": value for name, value in missed.items()}
         if step >= config.warm_up:
             run.descend(maker, total_loss([losses], config.weights), refining)
         nets.discriminator.requires_grad_(True)

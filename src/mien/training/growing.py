@@ -32,9 +32,9 @@ GROWTH_WEIGHTS = {
     "texture": 2.0,
     "fool": 1.5,
     "cross_shape": 1.0,
-    "cross_eye": 2.0,
-    "cross_mouth": 2.0,
-    "cross_expression": 20.0,
+    "cross_eye": 8.0,
+    "cross_mouth": 4.0,
+    "cross_expression": 60.0,
 }
 """Of the losses: see `growth_losses`; then what Net3D misses in portraits that move, where there is a tracker."""
 KEPT_SHRINK = 4

@@ -8,11 +8,14 @@ import torch
 from mien.apps.cli import main
 from mien.checkpoints import load_bundle
 from mien.errors import TrainingError
+from mien.face3d import arkit_motion_space
+from mien.face3d.motion import Q_LIMIT
 from mien.inversion import seeing_finer
 from mien.training.parts import load_directions, load_discriminator, load_encoder, load_feature, load_generator
 from mien.training.recipes import feature, grow
 from mien.training.recipes.feature import FeatureRecipe
 from mien.training.recipes.grow import GrowRecipe
+from mien.training.refining import Lessons
 
 
 @pytest.fixture
@@ -89,6 +92,20 @@ def test_what_net3d_misses_teaches_the_transformer(recipe, run_config, trained):
     before, after = start.encoder.state_dict(), made.encoder.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items() if "_fine" not in name)
     assert not torch.equal(made.transformer.write.weight, start.transformer.write.weight)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_portraits_closes_its_eyes(share):
+    motion = arkit_motion_space()
+    q = torch.randn(200, len(motion), generator=torch.Generator().manual_seed(0))
+    none = torch.zeros(0, len(motion))
+    lessons = Lessons(q, q, q, none, none, none, q)
+    after = grow.with_closed_lids(lessons, motion, share, torch.Generator().manual_seed(1)).q_cross
+    lids = [motion.index("blink_left"), motion.index("blink_right")]
+    others = [i for i in range(len(motion)) if i not in lids]
+    assert torch.equal(after[:, others], q[:, others]) and torch.equal(lessons.q_cross, q)
+    closed = (after[:, lids] == Q_LIMIT).all(1)
+    assert torch.equal(after[~closed], q[~closed]) and abs(float(closed.float().mean()) - share) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,15 @@ discriminator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
 from mien.errors import TrainingError
-from mien.face3d import arkit_motion_space
+from mien.face3d import MotionSpace, arkit_motion_space
+from mien.face3d.motion import Q_LIMIT
 from mien.inversion import FeatureRefiner
 from mien.stylegan2 import DiscriminatorConfig, Generator
 from mien.tracking.material import GENERATED
@@ -26,6 +27,8 @@ from mien.training.parts import describe, load_directions, load_encoder, load_fe
 from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
 from mien.training.refining import Inversion, Lessons, draw_lessons
+
+LIDS = ("blink_left", "blink_right")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class GrowRecipe:
         channel_min: least width of the new layers; None: as the generator's formula has it.
         batch: sources of a step, `photographs` of them (a share) portraits of nobody real (needs the data pack), which
             move like somebody else.
+        lids: share of the portraits that close their eyes as well.
         plain: share of the pairs that are drawn from their codes alone, too, as method `directions` draws them.
         window: side of the windows through which the discriminator looks.
         critic_base: its channel base (see `DiscriminatorConfig`).
@@ -61,7 +65,8 @@ class GrowRecipe:
     tracker: Path | None = None
     channel_min: int | None = 24
     batch: int = 6
-    photographs: float = 0.34
+    photographs: float = 0.5
+    lids: float = 0.5
     plain: float = 0.5
     window: int = 128
     critic_base: int = 2048
@@ -119,6 +124,14 @@ def build(config: GrowRecipe, small: Generator, feature: FeatureRefiner) -> Grow
         raise TrainingError(f"{config.generator}: this generator cannot grow as asked for ({error})") from error
 
 
+def with_closed_lids(lessons: Lessons, motion: MotionSpace, share: float, draws: torch.Generator) -> Lessons:
+    """A share of the portraits that move close their eyes, whatever else they do; frames of scenes do so too rarely."""
+    q, lids = lessons.q_cross.clone(), [motion.index(name) for name in LIDS]
+    chosen = torch.rand(len(q), generator=draws) < share
+    q[:, lids] = torch.where(chosen[:, None], Q_LIMIT, q[:, lids])
+    return replace(lessons, q_cross=q)
+
+
 @torch.no_grad()
 def shown(lessons: Lessons, redrawn: Redrawn) -> list[torch.Tensor]:
     """Rows of a sample picture: sources, redrawn; true frames beside portraits, what the smaller system drew for both,
@@ -152,6 +165,7 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
         for optimiser, highest in rates:
             set_rate(optimiser, highest * settled(step, run_config.steps, config.settle))
         drawn = draw_lessons(pairs, photographs, motion, counts, run.shared_generator(), crossing=True)
+        drawn = with_closed_lids(drawn, motion, config.lids, run.shared_generator(1))
         lessons: Lessons = drawn.part(run.share).to(device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):

@@ -17,10 +17,10 @@ import torch
 import tyro
 
 from mien.checkpoints import Bundle, load_bundle
-from mien.images import grid, shrink_to, to_tensor, to_uint8, write_image
+from mien.images import grid, resize, shrink_to, to_tensor, to_uint8, write_image
 from mien.synth.dataset import RenderedHeads
 
-COMPARED_PX = 32
+COMPARED_PX, TILE_PX = 32, 192
 CHUNK = 500
 
 
@@ -53,8 +53,9 @@ def codes(bundle: Bundle, count: int, seed: int, psi: float) -> torch.Tensor:
 
 @torch.no_grad()
 def draw(bundle: Bundle, wp: torch.Tensor) -> np.ndarray:
-    """uint8 NHWC pictures of codes (N, L, D)."""
-    return to_uint8(torch.cat([bundle.generator.synthesis(part) for part in wp.split(16)]).float().clamp(-1, 1))
+    """uint8 pictures (N, TILE_PX, TILE_PX, 3) of codes (N, L, D)."""
+    drawn = [resize(bundle.generator.synthesis(part).float(), TILE_PX) for part in wp.split(16)]
+    return to_uint8(torch.cat(drawn).clamp(-1, 1))
 
 
 def nearest(pictures: np.ndarray, heads: RenderedHeads, count: int) -> np.ndarray:
@@ -72,8 +73,8 @@ def nearest_sheet(bundle: Bundle, settings: Settings) -> np.ndarray:
     heads = RenderedHeads(settings.renders)
     made = draw(bundle, bundle.generator.broadcast(codes(bundle, 16, settings.seed, 1.0)))
     close = nearest(made, heads, 3)
-    quadruples = [np.concatenate([made[i : i + 1], heads.images(close[i])]) for i in range(len(made))]
-    return grid(np.concatenate(quadruples), 8)
+    rows = [to_uint8(resize(to_tensor(heads.images(numbers)), TILE_PX)) for numbers in close]
+    return grid(np.concatenate([part for pair in zip(made[:, None], rows, strict=True) for part in pair]), 8)
 
 
 def mixing_sheet(bundle: Bundle, settings: Settings) -> np.ndarray:

@@ -17,6 +17,7 @@ from mien.inversion import Encoder, FeatureRefiner, copying
 from mien.methods import DirectionMatrix
 from mien.synth.dataset import RenderedHeads
 from mien.training.parts import (
+    load_closeup,
     load_detector,
     load_directions,
     load_encoder,
@@ -39,7 +40,7 @@ class Assembly:
 
     Attributes:
         generator: run of recipe `generator` or `autoencoder`.
-        tracker: run of recipe `tracker`.
+        tracker: run of recipe `tracker`, or of `closeup`, whose run holds the tracker that it looks closer for.
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
         masks: run of recipe `stylemask` on that generator; None leaves that method out.
         feature: run of recipe `feature`; None leaves the method one-shot out.
@@ -164,6 +165,7 @@ def assemble(plan: Assembly, folder: Path) -> Path:
     if plan.pictures is not None:
         heads = RenderedHeads(plan.pictures)
         motion = replace(motion, trained=trained_range(motion, heads), lean_deg=trained_lean(heads))
+    tracker = TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker), load_closeup(plan.tracker))
     bundle = Bundle(
         name=plan.name,
         generator=generator,
@@ -172,7 +174,7 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         motion=motion,
         truncation=plan.truncation,
         crop="head",
-        tracker=TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker)),
+        tracker=tracker,
         card={"licence": plan.licence, "provenance": plan.provenance, "quality": dict(plan.quality)},
         masks=None if plan.masks is None else load_masks(plan.masks),
         feature=refined(plan),

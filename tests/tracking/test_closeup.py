@@ -10,7 +10,15 @@ import torch
 from mien.errors import BundleError
 from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import ARKIT_NAMES
-from mien.tracking import Box, EmbeddedTracker, load_tracker, save_tracker, tracker_from_state, tracker_to_state
+from mien.tracking import (
+    Box,
+    EmbeddedTracker,
+    embedded,
+    load_tracker,
+    save_tracker,
+    tracker_from_state,
+    tracker_to_state,
+)
 from mien.tracking.closeup import (
     EYE_COEFFICIENTS,
     EYE_SHARE,
@@ -138,13 +146,30 @@ def test_a_tracker_looks_closer_at_the_expression_and_leaves_the_rest(networks, 
     assert 35 < len(other) <= 41 and all(name.startswith(("jaw", "mouth", "eye")) for name in other)
 
 
-def test_close_ups_come_from_where_the_face_is_in_the_picture(networks, pictures):
+def test_finding_faces_needs_no_close_ups(networks, pictures, monkeypatch):
+    detector, regressor = networks
+    with torch.no_grad():
+        detector.output.weight.zero_()
+        detector.output.bias.copy_(torch.tensor([8.0, 0.0, 0.0, 0.0]))
+        regressor.output.bias[-1] = 20.0
+    tracker = EmbeddedTracker(detector, regressor, answering())
+    monkeypatch.setattr(embedded, "cut_closeups", None)
+    boxes = tracker.find(pictures[0])
+    assert boxes
+    with pytest.raises(TypeError):
+        tracker.estimate([pictures[0]], boxes[:1])
+
+
+def test_close_ups_come_from_where_the_face_is_in_the_picture(networks, pictures, monkeypatch):
     tracker = EmbeddedTracker(*networks, closeup=answering())
+    places, original = [], embedded.cut_closeups
+    monkeypatch.setattr(embedded, "cut_closeups", lambda p, points, c: places.append(points) or original(p, points, c))
     near = tracker.estimate([pictures[0]], [Box(40, 40, 100, 100)])
     shifted = np.pad(pictures[0], ((30, 0), (50, 0), (0, 0)))
     far = tracker.estimate([shifted], [Box(90, 70, 150, 130)])
     torch.testing.assert_close(far.expression, near.expression, rtol=0, atol=2e-2)
     together = tracker.estimate(pictures, BOXES)
+    np.testing.assert_array_equal(places[-1], together.landmarks.numpy())
     alone = tracker.estimate(pictures[2:], BOXES[2:])
     torch.testing.assert_close(alone.expression[0], together.expression[2], rtol=0, atol=1e-3)
 

@@ -146,7 +146,7 @@ def test_becomes_a_part_of_a_bundle(config, run_config, trained, tmp_path):
     assert load_bundle(plain).need_tracker().closeup is None and not (plain / "closeup.safetensors").exists()
 
 
-def test_photographs_and_clips_teach_it_as_they_teach_the_tracker(data_pack, trained, tmp_path, monkeypatch):
+def test_photographs_and_clips_teach_it_but_less_than_renders(data_pack, toy_heads, trained, tmp_path, monkeypatch):
     def few(faces: LabelledPictures, count: int = 5) -> LabelledPictures:
         first = slice(0, count)
         pictures, owner, params = faces.pictures[first], faces.owner[first], faces.params[first]
@@ -160,6 +160,9 @@ def test_photographs_and_clips_teach_it_as_they_teach_the_tracker(data_pack, tra
     assert main(["train", "closeup", "--preset", "tiny", *words, "--device", "cpu", "--precision", "32-true"]) == 0
     pool = recipe.gather(CloseUpRecipe(start=Path("nowhere"), turned=2))
     assert len(pool.materials) == 4 + 2 * len(CLIPS) - 1 and len(pool.twins) == 1 + len(CLIPS)
+    more = recipe.gather(CloseUpRecipe(start=Path("nowhere"), turned=2, data=toy_heads, rendered=0.7))
+    assert more.shares[-1] == 0.7 and sum(more.shares) == pytest.approx(1)
+    assert more.shares[0] / more.shares[1] == pytest.approx(pool.shares[0] / pool.shares[1])
     assert load_closeup(tmp_path / "made") is not None
 
 

@@ -45,6 +45,8 @@ class CloseUpRecipe:
         start: run of recipe `tracker` or `closeup`, or bundle, whose tracker is to look closer; close-ups that it has
             are trained further.
         data, twins, turned, real, labels: the material, as for the `tracker` recipe.
+        rendered: share of the single faces that are rendered, where there are renders; photographs and clips are few,
+            and the tracker knows them: what it reads there is no measure of what it reads elsewhere.
         crops, pairs: single faces and twins per step, over all processes.
         mouth_px, eye_px, widths, squeeze, hidden: size of the net.
         twin_weight: of the loss of what changes, in that of the `tracker` recipe.
@@ -60,6 +62,7 @@ class CloseUpRecipe:
     turned: int = 0
     real: bool = True
     labels: Path | None = None
+    rendered: float = 0.6
     crops: int = 44
     pairs: int = 12
     mouth_px: int = 96
@@ -71,7 +74,7 @@ class CloseUpRecipe:
     lr: float = 3e-3
     warm_up: int = 100
     decay: float = 0.05
-    doubt: float = 0.5
+    doubt: float = 0.4
     ema_images: float = 4000.0
 
 
@@ -105,7 +108,12 @@ class Lesson(NamedTuple):
 def gather(config: CloseUpRecipe) -> Pool:
     """The tracker's training material; see `gather_material`."""
     fields = ("data", "twins", "turned", "real", "labels")
-    return gather_material(TrackerConfig(**{name: getattr(config, name) for name in fields}))
+    pool = gather_material(TrackerConfig(**{name: getattr(config, name) for name in fields}))
+    if config.data is None or len(pool.shares) == 1:
+        return pool
+    *others, _ = pool.shares  # renders come last
+    others = [share * (1 - config.rendered) / sum(others) for share in others]
+    return pool._replace(shares=[*others, config.rendered])
 
 
 def build(config: CloseUpRecipe) -> CloseUpNet:

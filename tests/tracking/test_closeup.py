@@ -27,6 +27,7 @@ from mien.tracking.closeup import (
     CloseUpNet,
     CloseUps,
     cut_closeups,
+    weakened,
 )
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.embedded import merged
@@ -117,6 +118,16 @@ def test_a_mirrored_face_has_mirrored_corrections():
     for straight, mirrored in zip(there, back, strict=True):
         torch.testing.assert_close(mirrored, straight[:, MIRRORED_COEFFICIENTS], rtol=0, atol=1e-5)
         assert (straight - straight[:, MIRRORED_COEFFICIENTS]).abs().max() > 1e-2
+
+
+def test_corrections_go_as_far_as_they_are_told():
+    net, reading = answering(), readings(2)
+    seen = CloseUps(torch.randn(2, 3, 32, 32), torch.randn(2, 2, 3, 32, 32))
+    whole = net(seen, reading)
+    for share in (0.0, 0.25, 1.0):
+        part = weakened(net, share)(seen, reading)
+        torch.testing.assert_close(part.correction, share * whole.correction, rtol=1e-5, atol=1e-6)
+        assert torch.equal(part.own, whole.own)
 
 
 def test_what_is_read_from_pixels_alone_does_not_hang_on_the_reading():

@@ -8,6 +8,7 @@ eye mirrored onto the right one, so that a mirrored face has mirrored correction
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -120,6 +121,16 @@ class CloseUpNet(nn.Module):
             torch.zeros_like(reading.expression),
         )
         return Closer(correction, _placed(mouths_own, eyes_own, reading.expression))
+
+
+def weakened(net: CloseUpNet, share: float) -> CloseUpNet:
+    """A copy whose corrections are `share` of those of `net`: 0 changes nothing, 1 goes all the way."""
+    net = copy.deepcopy(net)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name in ("mouth_answer.2.weight", "mouth_answer.2.bias", "eye_answer.2.weight", "eye_answer.2.bias"):
+                parameter.mul_(share)
+    return net
 
 
 def _placed(mouths: torch.Tensor, eyes: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from mien.geometry import lean_of
 from mien.inversion import Encoder, FeatureRefiner, copying
 from mien.methods import DirectionMatrix
 from mien.synth.dataset import RenderedHeads
+from mien.tracking.closeup import weakened
 from mien.training.parts import (
     load_closeup,
     load_detector,
@@ -42,6 +43,7 @@ class Assembly:
         generator: run of recipe `generator` or `autoencoder`.
         tracker: run of recipe `tracker`, or of `closeup`, whose run holds the tracker that it looks closer for.
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
+        closeup_share: weight of the tracker's close-ups, if it has any, against doing without.
         masks: run of recipe `stylemask` on that generator; None leaves that method out.
         feature: run of recipe `feature`; None leaves the method one-shot out.
         feature_start, feature_share: the run that `feature` started from, and the weight of `feature` against it, as
@@ -63,6 +65,7 @@ class Assembly:
     tracker: Path
     encoder: Path | None = None
     directions: Path | None = None
+    closeup_share: float = 1.0
     masks: Path | None = None
     feature: Path | None = None
     feature_start: Path | None = None
@@ -134,6 +137,17 @@ def refined(plan: Assembly) -> FeatureRefiner | None:
     return copying(feature) if plan.copy_features else feature
 
 
+def tracker_of(plan: Assembly) -> TrackerNetworks:
+    """The networks of the plan's tracker; its close-ups go part of their way.
+
+    Raises:
+        TrainingError: the run is missing.
+    """
+    closeup = load_closeup(plan.tracker)
+    closeup = None if closeup is None else weakened(closeup, plan.closeup_share)
+    return TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker), closeup)
+
+
 def between(before: Trained, after: Trained, share: float, runs: tuple[Path, Path]) -> Trained:
     """The network `after` with its weights at `share` of the way from those of `before`.
 
@@ -165,7 +179,6 @@ def assemble(plan: Assembly, folder: Path) -> Path:
     if plan.pictures is not None:
         heads = RenderedHeads(plan.pictures)
         motion = replace(motion, trained=trained_range(motion, heads), lean_deg=trained_lean(heads))
-    tracker = TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker), load_closeup(plan.tracker))
     bundle = Bundle(
         name=plan.name,
         generator=generator,
@@ -174,7 +187,7 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         motion=motion,
         truncation=plan.truncation,
         crop="head",
-        tracker=tracker,
+        tracker=tracker_of(plan),
         card={"licence": plan.licence, "provenance": plan.provenance, "quality": dict(plan.quality)},
         masks=None if plan.masks is None else load_masks(plan.masks),
         feature=refined(plan),

@@ -114,6 +114,8 @@ def test_close_ups_are_drawn_as_sharp_as_the_picture(config, run_config):
 
     _, reading = recipe.look(run, Regressor(), batch, recipe.build(config).config)  # pyright: ignore[reportArgumentType]
     assert seen[0].shape == (20, 3, 32, 32)
+    blocks = batch.crops.reshape(10, 32, 2, 32, 2, 3).float().mean((2, 4)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(seen[0][:10], blocks / 127.5 - 1)
     torch.testing.assert_close(seen[0][10:], seen[0][:10].flip(3))
     torch.testing.assert_close(reading.landmarks, batch.landmarks, rtol=0, atol=1e-5)
 
@@ -141,6 +143,11 @@ def test_becomes_a_part_of_a_bundle(config, run_config, trained, tmp_path):
     for name, value in written.state_dict().items():
         torch.testing.assert_close(tracker.closeup.state_dict()[name], value, rtol=1e-3, atol=1e-3)
     assert load_closeup(folder) is not None
+    half = assemble(Assembly(**runs, closeup_share=0.5, provenance="toy heads"), tmp_path / "half")
+    closeup = load_closeup(half)
+    assert closeup is not None
+    last = closeup.get_parameter("eye_answer.2.weight")
+    torch.testing.assert_close(last, written.get_parameter("eye_answer.2.weight") / 2, rtol=1e-3, atol=1e-5)
     runs["tracker"] = trained["tracker"]
     plain = assemble(Assembly(**runs, provenance="toy heads"), tmp_path / "plain")
     assert load_bundle(plain).need_tracker().closeup is None and not (plain / "closeup.safetensors").exists()

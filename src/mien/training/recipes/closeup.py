@@ -86,7 +86,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # one large GPU with 16 cores for the samples
     "accelerator": {"crops": 192, "pairs": 48, "widths": (32, 48, 80, 128), "hidden": 192, "ema_images": 20000.0},
 }
-STEPS = {"tiny": 40, "two-core": 2_000, "accelerator": 20_000}
+STEPS = {"tiny": 40, "two-core": 4_000, "accelerator": 20_000}
 
 
 class Lesson(NamedTuple):

@@ -7,6 +7,8 @@ than heads move in the clips. MediaPipe's labels are no truth but what can be ha
 (`mien.tracking.calibration`). On renders of held-out people both trackers meet the truth. Times are of one run, one
 after the other.
 
+Correlations say whether the tracker moves as the labels do, slopes how far it moves where they move by one.
+
     python benchmarks/quality/tracker.py --bundle runs/tracker --renders runs/data/heads128
 """
 
@@ -24,11 +26,12 @@ import tyro
 from instruments import CONSOLE, data_folder, named_coordinates, plain, report, shown
 from rich.table import Table
 
-from mien.checkpoints.bundle import load_bundle
+from mien.checkpoints import TrackerNetworks, load_bundle
 from mien.errors import MienError
 from mien.face3d.params import FaceParams
 from mien.synth.dataset import RenderedHeads
-from mien.tracking import EmbeddedTracker, Tracker, box_from_landmarks, follow, load_tracker
+from mien.tracking import EmbeddedTracker, Tracker, box_from_landmarks, follow
+from mien.tracking.embedded import read_tracker
 from mien.tracking.material import CLIPS, HELD_OUT_EVERY, load_clip, load_photographs
 from mien.tracking.mediapipe import MediaPipeTracker
 from mien.tracking.relabelling import measured_anew
@@ -50,6 +53,7 @@ class Settings:
         renders: rendered heads; those of held-out people are used. None leaves them out.
         data: the data pack; default MIEN_DATA or ../shared/data.
         count: at most this many renders.
+        closeups: look at mouth and eyes once more where the tracker can.
         name: name of the result files.
     """
 
@@ -57,13 +61,17 @@ class Settings:
     renders: Path | None = None
     data: Path | None = None
     count: int = 500
+    closeups: bool = True
     name: str = "tracker"
 
 
 def main(settings: Settings) -> None:
     """Measures the tracker on photographs, clips and renders, and times it beside MediaPipe."""
     data = data_folder(settings.data)
-    ours, judge = open_tracker(settings.bundle), MediaPipeTracker(data / "models" / "face_landmarker.task")
+    networks = open_networks(settings.bundle)
+    plain_tracker = EmbeddedTracker(networks.detector, networks.regressor)
+    ours = EmbeddedTracker(*networks) if settings.closeups else plain_tracker
+    judge = MediaPipeTracker(data / "models" / "face_landmarker.task")
     label = SteadyTracker(MediaPipeTracker(data / "models" / "face_landmarker.task", scale="raw"))
     results: dict[str, Any] = {"photographs": photographs(ours, label, data)}
     for name in CLIPS:
@@ -74,23 +82,26 @@ def main(settings: Settings) -> None:
         rows = rows[np.linspace(0, len(rows) - 1, min(settings.count, len(rows))).astype(int)]
         for name, tracker in (("ours", ours), ("MediaPipe", judge)):
             results[f"renders: {name}"] = renders(tracker, heads, rows)
-    results["milliseconds"] = milliseconds({"ours": ours, "mediapipe": judge}, data)
+    timed = {"ours": ours, "mediapipe": judge}
+    if settings.closeups and networks.closeup is not None:
+        timed["ours without close-ups"] = plain_tracker
+    results["milliseconds"] = milliseconds(timed, data)
     judge.close()
     report(settings.name, settings, {"results": results}, table_of(results))
 
 
-def open_tracker(place: str) -> Tracker:
-    """The tracker of a training run, or a bundle's own."""
+def open_networks(place: str) -> TrackerNetworks:
+    """The networks of a tracker's training run, or a bundle's own."""
     if (Path(place) / "tracker.json").is_file():
-        return load_tracker("embedded", place)
+        return TrackerNetworks(*read_tracker(place))
     bundle = load_bundle(place, torch.device("cpu"))
     if bundle.tracker is None:
         raise MienError(f"{place}: this bundle brings no tracker")
-    return EmbeddedTracker(bundle.tracker.detector, bundle.tracker.regressor)
+    return bundle.tracker
 
 
 def compare(found: FaceParams, expected: FaceParams) -> dict[str, Any]:
-    """Angle errors in degrees, landmark error in percent of the box, correlations; of faces that were found."""
+    """Angle errors in degrees, landmark error in percent of the box, correlations and slopes; of faces found."""
     valid = found.valid
     row: dict[str, Any] = {"faces": len(found), "found": int(valid.sum())}
     ours, theirs = named_coordinates(found[valid]), named_coordinates(expected[valid])
@@ -100,6 +111,7 @@ def compare(found: FaceParams, expected: FaceParams) -> dict[str, Any]:
     distance = (found[valid].landmarks - expected[valid].landmarks).norm(dim=-1).mean(1)
     row["landmark_error_percent"] = plain((distance / sides).mean() * 100)
     row["correlation"] = {name: correlation(ours[name], theirs[name]) for name in (*ANGLES, *EXPRESSIONS)}
+    row["slope"] = {name: slope(ours[name], theirs[name]) for name in (*ANGLES, *EXPRESSIONS)}
     return row
 
 
@@ -108,6 +120,12 @@ def correlation(one: torch.Tensor, other: torch.Tensor) -> float | None:
     if min(one.std(), other.std()) < 1e-4:
         return None
     return plain(torch.corrcoef(torch.stack([one, other]))[0, 1])
+
+
+def slope(one: torch.Tensor, other: torch.Tensor) -> float | None:
+    """How far one moves where the other moves by one (least squares), or None where the other does not move."""
+    moved = other.double() - other.double().mean()
+    return plain((moved * one.double()).sum() / moved.square().sum()) if other.std() >= 1e-4 else None
 
 
 def photographs(tracker: Tracker, judge: Tracker, data: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from mien.face3d.motion import arkit_motion_space
 from mien.inversion.encoder import Encoder, EncoderConfig
 from mien.methods.direction import DirectionConfig, DirectionMatrix
 from mien.stylegan2 import Generator, GeneratorConfig
+from mien.tracking.closeup import CloseUpConfig, CloseUpNet
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
@@ -79,7 +80,7 @@ def test_round_trip(bundle, folder):
 
 
 def _networks(bundle: Bundle) -> tuple:
-    return bundle.generator, bundle.encoder, bundle.directions, *(bundle.tracker or ())
+    return bundle.generator, bundle.encoder, bundle.directions, *(n for n in bundle.tracker or () if n is not None)
 
 
 def test_weights_are_half_precision_on_disk_but_not_what_must_be_exact(folder):
@@ -91,6 +92,31 @@ def test_weights_are_half_precision_on_disk_but_not_what_must_be_exact(folder):
 def test_a_bundle_without_tracker(bundle, tmp_path):
     save_bundle(dataclasses.replace(bundle, tracker=None), tmp_path / "b")
     assert load_bundle(tmp_path / "b").tracker is None
+
+
+def test_close_ups_come_with_a_tracker_or_not_at_all(bundle, folder, tmp_path):
+    assert load_bundle(folder).need_tracker().closeup is None and not (folder / "closeup.safetensors").exists()
+    closeup = CloseUpNet(CloseUpConfig(mouth_px=16, eye_px=16, widths=(4, 4, 4, 4), squeeze=2, hidden=4))
+    closer = dataclasses.replace(bundle, tracker=bundle.need_tracker()._replace(closeup=closeup))
+    loaded = load_bundle(save_bundle(closer, tmp_path / "closer"))
+    assert loaded.tracker is not None and loaded.tracker.closeup is not None
+    assert loaded.tracker.closeup.config == closeup.config and not loaded.tracker.closeup.training
+    assert len(_networks(loaded)) == len(_networks(closer)) == len(_networks(bundle)) + 1
+    for one, other in zip(_networks(loaded), _networks(closer), strict=True):
+        for name, tensor in other.state_dict().items():
+            torch.testing.assert_close(one.state_dict()[name], tensor, rtol=1e-3, atol=1e-3)
+    for name in ("detector", "regressor"):
+        assert (tmp_path / "closer" / f"{name}.safetensors").read_bytes() == (
+            folder / f"{name}.safetensors"
+        ).read_bytes()
+    parts = json.loads((tmp_path / "closer" / "bundle.json").read_text())["parts"]
+    _rewrite(tmp_path / "closer", parts={name: part for name, part in parts.items() if name != "regressor"})
+    with pytest.raises(BundleError, match="tracker lacks regressor"):
+        load_bundle(tmp_path / "closer")
+    lonely = {name: part for name, part in parts.items() if name not in ("detector", "regressor")}
+    _rewrite(tmp_path / "closer", parts=lonely)
+    with pytest.raises(BundleError, match="tracker lacks detector, regressor"):
+        load_bundle(tmp_path / "closer")
 
 
 def test_by_name_through_the_search_folders(folder, monkeypatch):

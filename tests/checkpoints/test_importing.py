@@ -29,6 +29,7 @@ from mien.inversion import E4eConfig, E4eEncoder, Encoder, EncoderConfig
 from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
 from mien.stylegan2 import Generator, GeneratorConfig
 from mien.tracking import DecaNet, DecaNetConfig
+from mien.tracking.closeup import CloseUpConfig, CloseUpNet
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
 
@@ -105,6 +106,17 @@ def test_all_parts_become_one_bundle(plan, files, tmp_path, generator):
     assert difference.abs().max() <= (1e-5 if "generator" in done.exact else 3 / 255)
     again = import_bundle(replace(plan, encoder=str(tmp_path / "out")), "voxceleb", tmp_path / "out2")
     assert load_bundle(again.folder).sources["encoder"].file == "helper/encoder.safetensors", "the first source stays"
+
+
+def test_close_ups_are_imported_with_the_tracker(plan, helper, tmp_path):
+    bundle = load_bundle(helper)
+    closeup = CloseUpNet(CloseUpConfig(mouth_px=16, eye_px=16, widths=(4, 4, 4, 4), squeeze=2, hidden=4))
+    closer = replace(bundle, tracker=bundle.need_tracker()._replace(closeup=closeup))
+    place = save_bundle(closer, tmp_path / "closer")
+    import_bundle(replace(plan, tracker=str(place)), "voxceleb", tmp_path / "out")
+    made = load_bundle(tmp_path / "out")
+    assert made.need_tracker().closeup is not None
+    assert made.sources["closeup"].file == "closer/closeup.safetensors"
 
 
 def test_half_precision_is_kept_from_what_it_would_change(plan, tmp_path):

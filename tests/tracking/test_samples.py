@@ -9,7 +9,8 @@ import torch
 from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import ARKIT_NAMES
 from mien.geometry import rotation_from_angles
-from mien.tracking.samples import LabelledFace, draw_crops, draw_twins, mirrored
+from mien.tracking.augmentation import enlarge
+from mien.tracking.samples import LabelledFace, draw_crops, draw_enlarged, draw_faces, draw_twins, mirrored
 from mien.tracking.scenes import background, draw_scenes
 
 
@@ -110,3 +111,35 @@ def test_twins_are_framed_each_on_its_own_and_keep_their_difference(face_points)
     assert between[0] == pytest.approx(0.05, rel=1e-3) and between[1] == pytest.approx(0.0, abs=1e-6)
     again = draw_twins([(face, other), (face, face)], 64, seed=3)
     assert torch.equal(again.crops, batch.crops)
+
+
+def test_enlarged_faces_lose_detail_and_keep_their_place():
+    rng = np.random.default_rng(0)
+    picture = np.zeros((80, 80, 3), np.uint8)
+    picture[:, 40:] = 200
+    fine = np.tile(np.array([0, 200], np.uint8)[None, :, None], (80, 40, 3))
+    for factor in (0.3, 0.6):
+        seen = [enlarge(picture, factor, rng).mean(2) for _ in range(12)]
+        middles = [np.argmax(np.diff(one.mean(0))) for one in seen]
+        assert all(one.shape == (80, 80) for one in seen) and np.abs(np.array(middles) - 39.5).max() < 3.5
+        assert np.median([enlarge(fine, factor, rng)[40].std() for _ in range(12)]) < 40 < fine[40].std()
+
+
+def test_enlarged_crops_show_second_looks_and_pairs_are_disturbed_alike(face_points):
+    material = OneFace(face_points)
+    faces = draw_faces([material, material], [0.5, 0.5], 12, np.random.default_rng(0))
+    batch = draw_enlarged(faces, 128, seed=5, alike=2)
+    assert batch.crops.shape == (12, 128, 128, 3) and (batch.presence == 1).all()
+    assert batch.angles[:, 2].abs().max() < 0.5, "straightened up to a few degrees"
+    sides = batch.angles[:, 0].sign().reshape(6, 2)
+    assert (sides[:, 0] == sides[:, 1]).all() and 0 < (sides[:, 0] > 0).sum() < 6, "mirrored together"
+    again = draw_enlarged(faces, 128, seed=5, alike=2)
+    assert torch.equal(batch.crops, again.crops) and torch.equal(batch.landmarks, again.landmarks)
+    assert not torch.equal(batch.landmarks[0::2], batch.landmarks[1::2]), "framed each on its own"
+
+
+def test_faces_are_drawn_as_often_as_their_share_says(face_points):
+    first, second = OneFace(face_points), OneFace(face_points + 1)
+    drawn = draw_faces([first, second], [1.0, 3.0], 400, np.random.default_rng(0))
+    share = np.mean([np.allclose(face.landmarks, second.points) for face in drawn])
+    assert 0.68 < share < 0.82

@@ -111,7 +111,7 @@ def _judges(options: InstrumentOptions, absent: list[str]) -> tuple[Any, ...]:
         if name == "embedded":
             from mien.checkpoints import load_bundle
 
-            tracker = EmbeddedTracker(*load_bundle(options.judge_bundle, "cpu").need_tracker(), "cpu")
+            tracker = EmbeddedTracker(*load_bundle(options.judge_bundle, "cpu").need_tracker(), device="cpu")
             judges.append(Judge(name=f"tracker of {Path(options.judge_bundle).name}", tracker=tracker))
             continue
         try:

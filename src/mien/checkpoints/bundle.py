@@ -19,7 +19,15 @@ from safetensors.torch import save_file
 from mien.alignment.crop import CROPS
 from mien.checkpoints.contents import Bundle, Source, TrackerNetworks
 from mien.checkpoints.folders import refuse_other, whole_folder
-from mien.checkpoints.formats import NETWORKS, TRACKER_PARTS, kind_named, kind_of, motion_from_state, motion_to_state
+from mien.checkpoints.formats import (
+    NETWORKS,
+    TRACKER_EXTRAS,
+    TRACKER_PARTS,
+    kind_named,
+    kind_of,
+    motion_from_state,
+    motion_to_state,
+)
 from mien.checkpoints.parts import Tensors, check_keys, from_disk, to_disk
 from mien.errors import BundleError
 from mien.face3d.motion import MotionSpace
@@ -166,7 +174,8 @@ def load_bundle(name_or_path: str | os.PathLike[str], device: torch.device | str
     try:
         header = _read_header(folder)
         networks, motion, sources = _read_parts(folder, header)
-        tracker = TrackerNetworks(**{n: networks.pop(n) for n in TRACKER_PARTS}) if "detector" in networks else None
+        tracking = {n: networks.pop(n) for n in TRACKER_PARTS + TRACKER_EXTRAS if n in networks}
+        tracker = TrackerNetworks(**tracking) if tracking else None
         bundle = Bundle(
             name=header["name"],
             motion=motion,
@@ -200,7 +209,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
     check_keys(HEADER, set(header), HEADER_KEYS)
     present = set(header["parts"])
     check_keys("parts", present - (set(NETWORKS) - {"generator"}), {"generator", "motion"})
-    if present & set(TRACKER_PARTS):
+    if present & {*TRACKER_PARTS, *TRACKER_EXTRAS}:
         check_keys("tracker", present & set(TRACKER_PARTS), set(TRACKER_PARTS))
     if header["crop"] not in CROPS:
         raise BundleError(f"unknown crop kind {header['crop']!r}")

@@ -17,16 +17,18 @@ from mien.inversion.feature import FeatureRefiner
 from mien.methods.direction import DirectionMatrix
 from mien.methods.stylemask import MaskNetworks
 from mien.stylegan2 import Generator
+from mien.tracking.closeup import CloseUpNet
 from mien.tracking.deca_net import DecaNet
 from mien.tracking.detector import FaceDetector
 from mien.tracking.regressor import FaceRegressor
 
 
 class TrackerNetworks(NamedTuple):
-    """The two networks of `mien.tracking.embedded.EmbeddedTracker`."""
+    """The networks of `mien.tracking.embedded.EmbeddedTracker`; None where it does without close-ups."""
 
     detector: FaceDetector
     regressor: FaceRegressor
+    closeup: CloseUpNet | None = None
 
 
 @dataclass(frozen=True)

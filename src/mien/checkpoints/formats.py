@@ -15,6 +15,7 @@ from mien.inversion.feature import FeatureConfig, FeatureRefiner
 from mien.methods.direction import DirectionConfig, DirectionMatrix
 from mien.methods.stylemask import MaskNetworks, StyleMaskConfig
 from mien.stylegan2 import Generator, GeneratorConfig
+from mien.tracking.closeup import CloseUpConfig, CloseUpNet
 from mien.tracking.deca_net import DecaNet, DecaNetConfig
 from mien.tracking.detector import DetectorConfig, FaceDetector
 from mien.tracking.regressor import FaceRegressor, RegressorConfig
@@ -33,7 +34,7 @@ def _kind(config: type, network: type, kind: str = "") -> NetworkKind:
 
 
 MAX_LEAN_DEG = 180
-TRACKER_PARTS = ("detector", "regressor")
+TRACKER_PARTS, TRACKER_EXTRAS = ("detector", "regressor"), ("closeup",)
 NETWORKS: Mapping[str, tuple[NetworkKind, ...]] = {
     "generator": (_kind(GeneratorConfig, Generator),),
     "encoder": (_kind(EncoderConfig, Encoder), _kind(E4eConfig, E4eEncoder, "e4e")),
@@ -43,8 +44,10 @@ NETWORKS: Mapping[str, tuple[NetworkKind, ...]] = {
     "deca": (_kind(DecaNetConfig, DecaNet),),
     "detector": (_kind(DetectorConfig, FaceDetector),),
     "regressor": (_kind(RegressorConfig, FaceRegressor),),
+    "closeup": (_kind(CloseUpConfig, CloseUpNet),),
 }
-"""Part → the classes it may be. All but the generator are optional; the tracker's two are there together or not."""
+"""Part → the classes it may be. All but the generator are optional; the tracker's two are there together or not,
+and its close-ups only with them."""
 
 
 def kind_of(part: str, network: Any) -> NetworkKind:

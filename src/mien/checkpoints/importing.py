@@ -12,7 +12,6 @@ from mien.alignment.crop import CROPS
 from mien.checkpoints import directions
 from mien.checkpoints.bundle import check_folder, find_bundle, load_bundle, save_bundle
 from mien.checkpoints.contents import Bundle, Source, TrackerNetworks
-from mien.checkpoints.formats import TRACKER_PARTS
 from mien.checkpoints.layouts import convert_part
 from mien.checkpoints.precision import parts_to_keep_exact
 from mien.checkpoints.reader import read_foreign
@@ -175,7 +174,9 @@ def _tracker(place: str) -> tuple[TrackerNetworks | None, dict[str, Source]]:
     if place == NO_TRACKER:
         return None, {}
     folder, bundle = _opened("tracker", place)
-    return bundle.need_tracker(), {part: _origin(folder, bundle, part) for part in TRACKER_PARTS}
+    networks = bundle.need_tracker()
+    there = [part for part, network in networks._asdict().items() if network is not None]
+    return networks, {part: _origin(folder, bundle, part) for part in there}
 
 
 def _opened(part: str, place: str) -> tuple[Path, Bundle]:

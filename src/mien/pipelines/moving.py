@@ -69,7 +69,7 @@ def bundle_tracker(bundle: Bundle, device: torch.device | str, landmarker: Track
         BundleError: the bundle has no tracker and none is given.
     """
     if landmarker is None:
-        landmarker = EmbeddedTracker(*bundle.need_tracker(), device)
+        landmarker = EmbeddedTracker(*bundle.need_tracker(), device=device)
     if bundle.motion.model == "deca" and bundle.deca is not None:
         return DecaTracker(bundle.deca, landmarker, device)
     return landmarker

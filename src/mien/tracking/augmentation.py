@@ -26,6 +26,22 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
+def enlarge(picture: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+    """A copy that looks enlarged from a picture of `factor` times the side, which camera and codec may have disturbed.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        factor: above 0, at most 1.
+        rng: source of all other choices.
+    """
+    height, width = picture.shape[:2]
+    size = max(round(width * factor), 8), max(round(height * factor), 8)
+    disturb = degrade if rng.random() < 0.5 else shift_colours
+    small = disturb(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), rng)
+    way = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC
+    return cv2.resize(small, (width, height), interpolation=way)
+
+
 def shift_colours(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Random gamma, contrast, brightness and white balance by one table; sometimes less colour or none."""
     ramp = np.linspace(0, 1, 256)[:, None]

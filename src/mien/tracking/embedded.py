@@ -19,6 +19,7 @@ from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import FaceParams
 from mien.geometry import apply_affine, turned_angles
 from mien.images import to_tensor
+from mien.tracking.closeup import Closer, CloseUpConfig, CloseUpNet, CloseUps, cut_closeups
 from mien.tracking.detector import DetectorConfig, FaceDetector, boxes_from_maps
 from mien.tracking.framing import box_from_landmarks, crop_matrix, upright_frame
 from mien.tracking.layers import folded
@@ -42,19 +43,29 @@ class EmbeddedTracker:
     Every face is looked at twice: in the upright square of its box, and again in the square, tilt included, that the
     first look's landmarks define; so the answer hardly depends on how exactly the box was placed. The second look is
     the mean over the square and its mirror image, because heads in videos often move less than a net's preference for
-    one side.
+    one side. Where there is a net for close-ups, it looks at mouth and eyes once more and corrects the expression;
+    angles, landmarks and score stay.
 
     Args:
         detector: trained detector; it is copied, not changed.
         regressor: trained regressor; it is copied, not changed.
-        device: where both run.
+        closeup: trained net for close-ups, which is copied as well; None does without.
+        device: where they run.
     """
 
-    def __init__(self, detector: FaceDetector, regressor: FaceRegressor, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        regressor: FaceRegressor,
+        closeup: CloseUpNet | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.device = torch.device(device)
         self.crop_px = regressor.config.crop_px
         self._detector = folded(detector).to(self.device)
         self._regressor = folded(regressor).to(self.device)
+        self._closeup = None if closeup is None else folded(closeup).to(self.device)
+        self._closeup_config = None if closeup is None else closeup.config
 
     def find(self, image: np.ndarray) -> list[Box]:
         """Faces from about 1/25 of the longer side upwards, largest first; a finer look when the first finds none.
@@ -69,30 +80,43 @@ class EmbeddedTracker:
 
     def estimate(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> FaceParams:
         """The face in boxes[i] of images[i]; see `Tracker.estimate`. Results are on the CPU."""
+        return self._estimated(images, boxes, closely=True)
+
+    def _estimated(self, images: Sequence[np.ndarray], boxes: Sequence[Box], *, closely: bool) -> FaceParams:
+        """`estimate`, with or without a look at close-ups."""
         if len(images) != len(boxes):
             raise ValueError(f"{len(images)} pictures but {len(boxes)} boxes")
         if not images:
             return FaceParams.invalid(0)
         pictures = [checked_picture(image) for image in images]
-        first = self._read(pictures, [(box.centre, max(box.side, 1.0), 0.0) for box in boxes])
+        first, _ = self._read(pictures, [(box.centre, max(box.side, 1.0), 0.0) for box in boxes])
         frames = [upright_frame(points) for points in first.landmarks.double().numpy()]
         frames = [
             (c, float(np.clip(s, 0.5 * b.side, 2 * b.side)), t) for (c, s, t), b in zip(frames, boxes, strict=True)
         ]
-        second = self._read(pictures, frames, with_mirror=True)
+        second, reading = self._read(pictures, frames, with_mirror=True)
         sides = torch.tensor([side for _, side, _ in frames], dtype=torch.float32)
         doubt = (first.landmarks - second.landmarks).norm(dim=-1).mean(1) / sides
         score = torch.minimum(first.score, second.score) / (1 + (doubt / HALF_SCORE_DOUBT) ** 2)
         return FaceParams(
             angles=second.angles,
-            expression=second.expression,
+            expression=self._corrected(pictures, second, reading) if closely else second.expression,
             landmarks=second.landmarks,
             valid=score >= PRESENT_THRESHOLD,
             score=score,
         )
 
+    def _corrected(self, pictures: Sequence[np.ndarray], seen: FaceParams, reading: FaceReading) -> torch.Tensor:
+        """(B, 51) expression after a look at close-ups, where there is a net for them."""
+        if self._closeup is None or self._closeup_config is None:
+            return seen.expression
+        cuts = cut_closeups(pictures, seen.landmarks.numpy(), self._closeup_config)
+        with torch.inference_mode():
+            closer: Closer = self._closeup(CloseUps(*(cut.to(self.device) for cut in cuts)), reading)
+            return (reading.expression + closer.correction).sigmoid().cpu().clone()
+
     def _confirmed(self, image: np.ndarray, candidates: Sequence[Box]) -> list[Box]:
-        params = self.estimate([image] * len(candidates), candidates)
+        params = self._estimated([image] * len(candidates), candidates, closely=False)
         points = params.landmarks.numpy()
         faces = np.flatnonzero(params.score >= CONFIRMED_THRESHOLD)
         return merge_boxes([box_from_landmarks(points[i], float(params.score[i])) for i in faces])
@@ -113,8 +137,8 @@ class EmbeddedTracker:
         pictures: Sequence[np.ndarray],
         frames: Sequence[tuple[np.ndarray, float, float]],
         with_mirror: bool = False,
-    ) -> FaceParams:
-        """One look at the squares (centre, side, tilt), converted to full-picture pixels and angles."""
+    ) -> tuple[FaceParams, FaceReading]:
+        """One look at the squares (centre, side, tilt): in full-picture pixels and angles, and as it was read."""
         crops = [Crop(crop_matrix(centre, side, tilt, self.crop_px), self.crop_px) for centre, side, tilt in frames]
         cut = to_tensor([crop.apply(picture) for crop, picture in zip(crops, pictures, strict=True)])
         with torch.inference_mode():
@@ -126,13 +150,14 @@ class EmbeddedTracker:
         landmarks = np.stack([apply_affine(crop.inverse, p) for crop, p in zip(crops, points, strict=True)])
         tilts = torch.tensor([tilt for _, _, tilt in frames], dtype=torch.float32)
         score = reading.presence.sigmoid().cpu().clone()
-        return FaceParams(
+        params = FaceParams(
             angles=turned_angles(reading.angles.cpu().clone(), tilts),
             expression=reading.expression.sigmoid().cpu().clone(),
             landmarks=torch.from_numpy(landmarks).float(),
             valid=score >= PRESENT_THRESHOLD,
             score=score,
         )
+        return params, reading
 
 
 def merged(reading: FaceReading) -> FaceReading:
@@ -148,16 +173,19 @@ def merged(reading: FaceReading) -> FaceReading:
 
 
 def tracker_to_state(
-    detector: FaceDetector, regressor: FaceRegressor
+    detector: FaceDetector, regressor: FaceRegressor, closeup: CloseUpNet | None = None
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights (one flat mapping) and configuration (plain JSON values) of a trained pair, for a bundle."""
-    weights = {f"detector.{name}": value.detach().cpu().contiguous() for name, value in detector.state_dict().items()}
-    weights |= {
-        f"regressor.{name}": value.detach().cpu().contiguous() for name, value in regressor.state_dict().items()
+    """Weights (one flat mapping) and configuration (plain JSON values) of trained networks, for a bundle."""
+    networks = {"detector": detector, "regressor": regressor}
+    networks |= {} if closeup is None else {"closeup": closeup}
+    weights = {
+        f"{name}.{key}": value.detach().cpu().contiguous()
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
     }
-    weights = {name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
-    config = {"version": TRACKER_VERSION, "detector": asdict(detector.config), "regressor": asdict(regressor.config)}
-    return weights, config
+    configs: dict[str, Any] = {name: asdict(network.config) for name, network in networks.items()}
+    return weights, {"version": TRACKER_VERSION, **configs}
 
 
 def tracker_from_state(
@@ -168,23 +196,28 @@ def tracker_from_state(
     Raises:
         BundleError: weights and configuration do not belong together, or come from another version.
     """
-    return EmbeddedTracker(*_networks(weights, config), device)
+    return EmbeddedTracker(*_networks(weights, config), device=device)
 
 
-def save_tracker(detector: FaceDetector, regressor: FaceRegressor, folder: str | os.PathLike[str]) -> None:
+def save_tracker(
+    detector: FaceDetector,
+    regressor: FaceRegressor,
+    folder: str | os.PathLike[str],
+    closeup: CloseUpNet | None = None,
+) -> None:
     """Write `tracker.safetensors` and `tracker.json` into an existing folder."""
     from safetensors.torch import save_file
 
-    weights, config = tracker_to_state(detector, regressor)
+    weights, config = tracker_to_state(detector, regressor, closeup)
     save_file(weights, Path(folder) / "tracker.safetensors")
     (Path(folder) / "tracker.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def read_tracker(folder: str | os.PathLike[str]) -> tuple[FaceDetector, FaceRegressor]:
-    """Read what `save_tracker` wrote.
+def read_tracker(folder: str | os.PathLike[str]) -> tuple[FaceDetector, FaceRegressor, CloseUpNet | None]:
+    """Read what `save_tracker` wrote; None stands for a net for close-ups that is not there.
 
     Raises:
-        BundleError: a file is missing or damaged, or the two do not belong together.
+        BundleError: a file is missing or damaged, or they do not belong together.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -199,23 +232,28 @@ def read_tracker(folder: str | os.PathLike[str]) -> tuple[FaceDetector, FaceRegr
 
 def load_embedded(folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> EmbeddedTracker:
     """The tracker in a folder that `save_tracker` wrote; see `read_tracker`."""
-    return EmbeddedTracker(*read_tracker(folder), device)
+    return EmbeddedTracker(*read_tracker(folder), device=device)
 
 
-def _networks(weights: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> tuple[FaceDetector, FaceRegressor]:
+def _networks(
+    weights: Mapping[str, torch.Tensor], config: Mapping[str, Any]
+) -> tuple[FaceDetector, FaceRegressor, CloseUpNet | None]:
     try:
         if config["version"] != TRACKER_VERSION:
             raise BundleError(f"this tracker has version {config['version']}; version {TRACKER_VERSION} is understood")
         detector = FaceDetector(DetectorConfig(**_tuples(config["detector"])))
         regressor = FaceRegressor(RegressorConfig(**_tuples(config["regressor"])))
-        for name, network in (("detector", detector), ("regressor", regressor)):
+        closeup = CloseUpNet(CloseUpConfig(**_tuples(config["closeup"]))) if "closeup" in config else None
+        for name, network in (("detector", detector), ("regressor", regressor), ("closeup", closeup)):
+            if network is None:
+                continue
             prefix = name + "."
             state = {k[len(prefix) :]: v.float() for k, v in weights.items() if k.startswith(prefix)}
             counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
             network.load_state_dict({**counters, **state})
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(f"the tracker's weights do not fit its configuration: {error}") from error
-    return detector, regressor
+    return detector, regressor, closeup
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

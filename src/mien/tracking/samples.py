@@ -13,12 +13,15 @@ import torch
 from mien.face3d.mirroring import MIRRORED_COEFFICIENTS, MIRRORED_LANDMARKS
 from mien.face3d.params import ARKIT_NAMES
 from mien.geometry import turned_angles
-from mien.tracking.augmentation import degrade, occlude, shift_colours
+from mien.tracking.augmentation import degrade, enlarge, occlude, shift_colours
 from mien.tracking.framing import crop_matrix, upright_frame
 
 EMPTY_SHARE = 0.14
 CLEAN_SHARE = 0.4
 """Crops that are only recoloured: most pictures that a tracker meets are good, and small movements show in them."""
+
+ENLARGED_LEAST = 0.3
+"""The smallest face that an enlarged crop may come from, as a share of its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +164,37 @@ def draw_twins(pairs: Sequence[tuple[LabelledFace, LabelledFace]], size: int, se
             crop, *labels = _labelled_crop(face, matrix, turn, size, None)
             rows.append((crop if strength < CLEAN_SHARE else degrade(crop, rng), *labels))
     return _batch(rows)
+
+
+def draw_enlarged(faces: Sequence[LabelledFace], size: int, seed: int, alike: int = 1) -> CropBatch:
+    """One crop of each face in a second look's square, as sharp as its picture is or as a small face enlarged.
+
+    Args:
+        faces: whom to cut out.
+        size: side of a crop in pixels.
+        seed: of this batch.
+        alike: so many successive faces are mirrored and reduced alike, as two frames of one video are.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for start in range(0, len(faces), alike):
+        is_mirrored, is_clean, reduction = rng.random() < 0.5, rng.random() < CLEAN_SHARE, rng.random()
+        for face in faces[start : start + alike]:
+            face = mirrored(face) if is_mirrored else face
+            matrix, turn = _framing(face, size, rng, is_second_look=True)
+            crop, *labels = _labelled_crop(face, matrix, turn, size, None)
+            factor = float(ENLARGED_LEAST**reduction)
+            rows.append((shift_colours(crop, rng) if is_clean else enlarge(crop, factor, rng), *labels))
+    return _batch(rows)
+
+
+def draw_faces(
+    materials: Sequence[Material], shares: Sequence[float], count: int, rng: np.random.Generator
+) -> list[LabelledFace]:
+    """`count` random faces, each material used as often as its share says."""
+    odds = np.asarray(shares, np.float64) / np.sum(shares)
+    chosen = (materials[int(i)] for i in rng.choice(len(materials), count, p=odds))
+    return [material.face(int(rng.integers(len(material))), rng) for material in chosen]
 
 
 def _framing(

@@ -16,7 +16,9 @@ from mien.geometry import lean_of
 from mien.inversion import Encoder, FeatureRefiner, copying
 from mien.methods import DirectionMatrix
 from mien.synth.dataset import RenderedHeads
+from mien.tracking.closeup import weakened
 from mien.training.parts import (
+    load_closeup,
     load_detector,
     load_directions,
     load_encoder,
@@ -39,8 +41,9 @@ class Assembly:
 
     Attributes:
         generator: run of recipe `generator` or `autoencoder`.
-        tracker: run of recipe `tracker`.
+        tracker: run of recipe `tracker`, or of `closeup`, whose run holds the tracker that it looks closer for.
         encoder, directions: runs of those recipes; None takes those of the autoencoder run.
+        closeup_share: weight of the tracker's close-ups, if it has any, against doing without.
         masks: run of recipe `stylemask` on that generator; None leaves that method out.
         feature: run of recipe `feature`; None leaves the method one-shot out.
         feature_start, feature_share: the run that `feature` started from, and the weight of `feature` against it, as
@@ -62,6 +65,7 @@ class Assembly:
     tracker: Path
     encoder: Path | None = None
     directions: Path | None = None
+    closeup_share: float = 1.0
     masks: Path | None = None
     feature: Path | None = None
     feature_start: Path | None = None
@@ -133,6 +137,17 @@ def refined(plan: Assembly) -> FeatureRefiner | None:
     return copying(feature) if plan.copy_features else feature
 
 
+def tracker_of(plan: Assembly) -> TrackerNetworks:
+    """The networks of the plan's tracker; its close-ups go part of their way.
+
+    Raises:
+        TrainingError: the run is missing.
+    """
+    closeup = load_closeup(plan.tracker)
+    closeup = None if closeup is None else weakened(closeup, plan.closeup_share)
+    return TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker), closeup)
+
+
 def between(before: Trained, after: Trained, share: float, runs: tuple[Path, Path]) -> Trained:
     """The network `after` with its weights at `share` of the way from those of `before`.
 
@@ -172,7 +187,7 @@ def assemble(plan: Assembly, folder: Path) -> Path:
         motion=motion,
         truncation=plan.truncation,
         crop="head",
-        tracker=TrackerNetworks(load_detector(plan.tracker), load_regressor(plan.tracker)),
+        tracker=tracker_of(plan),
         card={"licence": plan.licence, "provenance": plan.provenance, "quality": dict(plan.quality)},
         masks=None if plan.masks is None else load_masks(plan.masks),
         feature=refined(plan),

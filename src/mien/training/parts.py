@@ -20,6 +20,7 @@ from mien.inversion import Encoder, EncoderConfig, FeatureConfig, FeatureRefiner
 from mien.methods import DirectionConfig, DirectionMatrix, MaskNetworks, StyleMaskConfig
 from mien.perception import IdentityConfig, IdentityNet
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from mien.tracking.closeup import CloseUpNet
 from mien.tracking.detector import FaceDetector
 from mien.tracking.embedded import read_tracker
 from mien.tracking.regressor import FaceRegressor
@@ -116,7 +117,15 @@ def load_detector(folder: Path) -> FaceDetector:
     return _bundled(folder, "detector", FaceDetector) if is_bundle(folder) else frozen(_exported(folder)[0])
 
 
-def _exported(folder: Path) -> tuple[FaceDetector, FaceRegressor]:
+def load_closeup(folder: Path) -> CloseUpNet | None:
+    """The net for close-ups of an exported tracker, or that of a bundle; None where there is none."""
+    if is_bundle(folder):
+        return load_bundle(folder).need_tracker().closeup
+    closeup = _exported(folder)[2]
+    return None if closeup is None else frozen(closeup)
+
+
+def _exported(folder: Path) -> tuple[FaceDetector, FaceRegressor, CloseUpNet | None]:
     try:
         return read_tracker(folder)
     except BundleError as error:

@@ -1,5 +1,6 @@
 """A system at twice its resolution: it starts as it was, and only its finest layers and refinement learn."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -32,7 +33,8 @@ class System:
             last.weight.normal_(0, 0.3)
         self.grown = Grown(self.generator, self.encoder, self.directions, self.feature, None, CRITIC)
         inversion = Inversion(self.grown.encoder, self.grown.directions, self.grown.generator)
-        self.redrawing = Redrawing(self.generator, self.feature, inversion, self.grown.feature)
+        self.steady = deepcopy(self.grown.generator)
+        self.redrawing = Redrawing(self.generator, self.feature, inversion, self.grown.feature, self.steady)
 
 
 @pytest.fixture
@@ -92,6 +94,14 @@ def test_only_what_lies_behind_the_refined_map_learns(system, lessons):
     assert all(n.startswith(("generator.", "feature.")) for n in taught)
     assert {n.removeprefix("generator.") for n in taught if n.startswith("generator.")} <= names
     assert {n.split(".")[1] for n in taught if n.startswith("feature.")} == {"encoder", "transformer"}
+
+
+def test_what_has_no_true_answer_teaches_the_transformer_alone(system, lessons):
+    grown = system.grown
+    grown.release()
+    system.redrawing.draw(lessons, 1).crossed.square().sum().backward()
+    taught = {n for n, p in grown.named_parameters() if p.grad is not None and p.grad.any()}
+    assert taught and all(n.startswith("feature.transformer.") for n in taught)
 
 
 def test_the_losses_are_set_against_each_other(system, lessons):

@@ -32,9 +32,9 @@ GROWTH_WEIGHTS = {
     "texture": 2.0,
     "fool": 1.5,
     "cross_shape": 1.0,
-    "cross_eye": 8.0,
-    "cross_mouth": 4.0,
-    "cross_expression": 60.0,
+    "cross_eye": 4.0,
+    "cross_mouth": 2.0,
+    "cross_expression": 30.0,
 }
 """Of the losses: see `growth_losses`; then what Net3D misses in portraits that move, where there is a tracker."""
 KEPT_SHRINK = 4
@@ -131,12 +131,15 @@ class Redrawing:
     Attributes:
         small, before: generator and refinement of before; frozen.
         inversion, after: encoder, directions, generator and refinement of after.
+        steady: a frozen generator like that of after, which draws what has no true answer: a judge of motion must not
+            teach a generator, which would rather fool it (docs/log.md).
     """
 
     small: Generator
     before: FeatureRefiner
     inversion: Inversion
     after: FeatureRefiner
+    steady: Generator
 
     def draw(self, lessons: Lessons, num_plain: int) -> Redrawn:
         """Draw everything that a step looks at."""
@@ -144,24 +147,29 @@ class Redrawing:
         synthesis, trace = self.inversion.generator.synthesis, self.before.reading()
         with torch.no_grad():
             delta = self.before.encoder(lessons.images, self._smaller(code, trace))
-            old = self._moving(self.before, delta, trace, len(moved_code))
+            old = self._moving(self.before, delta, trace, slice(len(moved_code)))
             small = [self._smaller(moved_code, old), self._smaller(moved_code[:num_plain], Trace())]
             plain = synthesis(code, noise="none").float()
         delta = self.after.encoder(lessons.images, plain)
         still = synthesis(code, noise="none", trace=self.after.at_rest(delta)).float()
-        new = self._moving(self.after, delta.detach(), trace, len(moved_code))
-        moved = synthesis(moved_code, noise="none", trace=new).float()
-        by_code = synthesis(moved_code[:num_plain], noise="none").float()
-        count = len(lessons.targets)
-        return Redrawn(still, moved[:count], moved[count:], by_code, torch.cat(small), delta)
+        count, by_code = len(lessons.targets), synthesis(moved_code[:num_plain], noise="none").float()
+        pairs, others = (
+            self._moving(self.after, delta.detach(), trace, part)
+            for part in (slice(count), slice(count, len(moved_code)))
+        )
+        moved = synthesis(moved_code[:count], noise="none", trace=pairs).float()
+        crossed = moved[:0]
+        if len(moved_code) > count:
+            crossed = self.steady.synthesis(moved_code[count:], noise="none", trace=others).float()
+        return Redrawn(still, moved, crossed, by_code, torch.cat(small), delta)
 
     def _smaller(self, code: torch.Tensor, trace: Trace) -> torch.Tensor:
         return self.small.synthesis(code[:, : self.small.num_rows], noise="none", trace=trace).float()
 
     @staticmethod
-    def _moving(refiner: FeatureRefiner, delta: torch.Tensor, trace: Trace, count: int) -> Trace:
-        """A trace that moves the first `count` sources, whose feature maps `trace` kept."""
-        own, source = delta[:count], refiner.kept(trace)[:count]
+    def _moving(refiner: FeatureRefiner, delta: torch.Tensor, trace: Trace, part: slice) -> Trace:
+        """A trace that moves some of the sources, whose feature maps `trace` kept."""
+        own, source = delta[part], refiner.kept(trace)[part]
         return refiner.moving(FeatureShift(own, source, refiner.transformer.rest(own, source)))
 
 

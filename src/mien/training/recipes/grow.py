@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch.nn import functional as F
@@ -149,11 +150,11 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
     small, refiner = load_generator(config.generator).to(device), load_feature(config.feature).to(device)
     nets = seeded(run_config.seed, lambda: build(config, small, refiner)).to(device, memory_format=torch.channels_last)
     inversion = Inversion(nets.encoder, nets.directions, nets.generator, config.truncation)
-    redrawing, side = Redrawing(small, refiner, inversion, nets.feature), nets.generator.config.resolution
+    side, average = nets.generator.config.resolution, Ema(nets, config.ema_images)
+    redrawing = Redrawing(small, refiner, inversion, nets.feature, cast(Grown, average.model).generator)
     pairs = open_pairs(config.data, motion, side)
     photographs = Photographs(side, GENERATED) if counts[1] else None
     judges = load_judges(config.tracker, None, device) if config.tracker else None
-    average = Ema(nets, config.ema_images)
     maker = torch.optim.Adam(nets.release(), lr=config.lr, betas=(0.5, 0.99))
     refining = torch.optim.Adam(nets.feature.parameters(), lr=config.feature_lr, betas=(0.9, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))

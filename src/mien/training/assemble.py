@@ -13,7 +13,7 @@ from mien.checkpoints import Bundle, TrackerNetworks, save_bundle
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
 from mien.geometry import lean_of
-from mien.inversion import Encoder, FeatureRefiner, copying
+from mien.inversion import Encoder, FeatureEncoder, FeatureRefiner, FeatureTransformer, copying
 from mien.methods import DirectionMatrix
 from mien.synth.dataset import RenderedHeads
 from mien.tracking.closeup import weakened
@@ -28,7 +28,7 @@ from mien.training.parts import (
     load_regressor,
 )
 
-Trained = TypeVar("Trained", Encoder, FeatureRefiner)
+Trained = TypeVar("Trained", Encoder, FeatureEncoder, FeatureTransformer)
 TRAINED_SHARES = (0.01, 0.99)
 """Shares of the training pictures that show less, and at most as much, of an expression as results may."""
 LEANING_SHARE = 0.9
@@ -48,6 +48,7 @@ class Assembly:
         feature: run of recipe `feature`; None leaves the method one-shot out.
         feature_start, feature_share: the run that `feature` started from, and the weight of `feature` against it, as
             for the encoder: between letting expressions through and keeping likeness.
+        transformer_share: the same for its transformer, which alone decides what moves; None: as `feature_share`.
         copy_features: let what it adds stay where the source's head was: the published failure, for comparison.
         encoder_share: weight of that encoder against the autoencoder run's, where it must have started; the mean of
             weights before and after training on photographs keeps more of the sharpness before (Wortsman et al. 2022).
@@ -70,6 +71,7 @@ class Assembly:
     feature: Path | None = None
     feature_start: Path | None = None
     feature_share: float = 1.0
+    transformer_share: float | None = None
     copy_features: bool = False
     encoder_share: float = 1.0
     name: str = "avatar"
@@ -131,9 +133,11 @@ def refined(plan: Assembly) -> FeatureRefiner | None:
     if plan.feature is None:
         return None
     feature = load_feature(plan.feature)
-    if plan.feature_start is not None and plan.feature_share != 1:
-        runs = plan.feature_start, plan.feature
-        feature = between(load_feature(plan.feature_start), feature, plan.feature_share, runs)
+    if plan.feature_start is not None:
+        before, runs = load_feature(plan.feature_start), (plan.feature_start, plan.feature)
+        between(before.encoder, feature.encoder, plan.feature_share, runs)
+        moving = plan.feature_share if plan.transformer_share is None else plan.transformer_share
+        between(before.transformer, feature.transformer, moving, runs)
     return copying(feature) if plan.copy_features else feature
 
 

@@ -77,6 +77,12 @@ def test_a_refinement_between_two_runs(recipe, run_config, trained):
     middle = refined(Assembly(**plan, feature_start=first, feature_share=0.25)).state_dict()[name]
     torch.testing.assert_close(middle, 0.75 * ends[0] + 0.25 * ends[1])
     assert torch.equal(refined(Assembly(**plan)).state_dict()[name], ends[1]) and not torch.equal(ends[0], ends[1])
+    still = refined(Assembly(**plan, feature_start=first, transformer_share=0.25)).state_dict()
+    assert torch.equal(still[name], ends[1]), "the transformer alone goes part of the way"
+    moves = "transformer.write.weight"
+    before, after = (load_feature(folder).state_dict()[moves] for folder in (first, second))
+    torch.testing.assert_close(still[moves], 0.75 * before + 0.25 * after)
+    assert not torch.equal(before, after)
     other = feature.train(recipe(layer=16), run_config("other", 1)).config.out
     with pytest.raises(TrainingError, match="did not start from"):
         refined(Assembly(**plan, feature_start=other, feature_share=0.5))

@@ -105,7 +105,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # one large GPU
     "accelerator": {"batch": 48, "window": 256, "critic_base": 8192, "channel_min": 64, "warm_up": 500},
 }
-STEPS = {"tiny": 20, "two-core": 2_000, "accelerator": 60_000}
+STEPS = {"tiny": 20, "two-core": 1_720, "accelerator": 60_000}
 
 
 def build(config: GrowRecipe, small: Generator, feature: FeatureRefiner) -> Grown:

@@ -1,30 +1,33 @@
-"""Makes the packaged samples: two source pictures, drawn by the generator of a bundle, and a rendered clip with sound.
+"""Makes the packaged samples: two rendered source pictures and a rendered clip with sound.
 
-Nobody in them is real. With the data pack in place: `python benchmarks/make_samples.py`.
+Nobody in them is real: the sources are people mixed from generated portraits (`mien fit`), the driver is drawn. With
+the data pack in place: `python benchmarks/make_samples.py people.npz`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import torch
 
 from mien.face3d.params import ARKIT_NAMES
-from mien.images import resize, to_tensor, to_uint8, write_image
-from mien.pipelines.reenactor import load
+from mien.images import write_image
 from mien.synth.motion import tame
+from mien.synth.people_pack import PeoplePack
+from mien.synth.photo_renderer import PhotoRenderer
+from mien.synth.photo_scene import random_photo_scene
 from mien.synth.renderer import HeadRenderer
 from mien.synth.scenery import random_scene
 from mien.synth.sequence import Motion, blink_curve, talk_curve
 
 SAMPLES = Path(__file__).parents[1] / "src" / "mien" / "assets" / "samples"
-SOURCES = {"source_1.jpg": (77, 24), "source_2.jpg": (77, 9)}
-"""File name -> seed of the sample."""
-SOURCE_PSI, SOURCE_SIZE = 0.6, 256
+SOURCES = {"source_1.jpg": 36, "source_2.jpg": 21}
+"""File name -> seed of the scene, of held-out people and mixed."""
+SOURCE_SIZE = 512
 DRIVER_SEED, DRIVER_FRAMES, DRIVER_RATE, DRIVER_SIZE = 7009, 112, 25, 320
 WIDER = -0.27
 """Scale of the framing against the `head` crop, so that the shoulders are in view."""
@@ -106,20 +109,19 @@ def write_driver(path: Path) -> None:
         file.mux(sound.encode())
 
 
-@torch.no_grad()
-def write_sources(folder: Path, name: str = "avatar") -> None:
-    """Draw the source pictures: samples near the mean face, found again by the encoder, with a level head, enlarged."""
-    model = load(name, "cpu")
-    generator, center = model.bundle.generator, model.bundle.w_mean
-    for file, seed in SOURCES.items():
-        z = np.random.default_rng(seed).standard_normal((1, generator.config.latent_dim))
-        w = torch.lerp(center, generator.mapping(torch.from_numpy(z).float()), SOURCE_PSI)
-        sample = resize(generator.synthesis(generator.broadcast(w)).clamp(-1, 1), SOURCE_SIZE)
-        drawn = model.edit(model.identify(to_uint8(sample)[0]), yaw=0, pitch=0, roll=0, mouth_smile=0.1, jaw_open=0)
-        write_image(folder / file, to_uint8(resize(to_tensor(drawn[None]), SOURCE_SIZE))[0])
+def write_sources(folder: Path, people: Path) -> None:
+    """Render the source pictures: people mixed from those of a pack whom nothing was trained on, straight ahead."""
+    renderer = PhotoRenderer(SOURCE_SIZE, 2)
+    with PeoplePack(people) as pack:
+        for file, seed in SOURCES.items():
+            scene = random_photo_scene(pack, pack.numbers(held_out=True), seed, SOURCE_SIZE)
+            if np.array_equal(scene.albedo, scene.head.albedo):
+                raise ValueError(f"seed {seed} shows one person of the pack, mixed with nobody")
+            frame = renderer.render(scene, np.zeros((1, 3)), np.zeros((1, len(ARKIT_NAMES))))[0]
+            write_image(folder / file, frame.image)
 
 
 if __name__ == "__main__":
     SAMPLES.mkdir(parents=True, exist_ok=True)
-    write_sources(SAMPLES)
+    write_sources(SAMPLES, Path(sys.argv[1]))
     write_driver(SAMPLES / "driver.mp4")

@@ -2,17 +2,23 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from mien.face3d import ShapeModel, arkit_motion_space
 from mien.inversion import Encoder, EncoderConfig, FeatureRefiner, feature_config
 from mien.methods import DirectionConfig, DirectionMatrix
+from mien.perception import IdentityNet
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from mien.stylegan2.ops import upsample
+from mien.tracking.regressor import FaceRegressor
 from mien.training.engine import seeded
-from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, growth_losses, through, windows
+from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, growth_losses, through, watched_losses, windows
+from mien.training.judges import Judges
 from mien.training.refining import Inversion, Lessons
 
 SIZES = {"channel_base": 64, "channel_max": 8, "style_dim": 8}
@@ -116,12 +122,30 @@ def test_the_losses_are_set_against_each_other(system, lessons):
         kept = replace(drawn, moved=upsampled[:2], crossed=upsampled[2:3], plain=upsampled[3:])
         same = growth_losses(kept, lessons, critic, places, 0.5)
         blurred = growth_losses(drawn, lessons, critic, places, 0.0)
-    assert set(losses) == {name for name in GROWTH_WEIGHTS if not name.startswith("cross_")}
+    assert set(losses) == {name for name in GROWTH_WEIGHTS if not name.startswith(("cross_", "moved_id"))}
     assert all(value > 0 for value in losses.values())
     assert float(best["pixel"]) == float(best["moved_pixel"]) == float(best["texture"]) == 0
     assert float(best["fool"]) == pytest.approx(0.6931, abs=1e-3), "the same pictures are preferred by chance"
     assert float(same["kept"]) == pytest.approx(0, abs=1e-6) and float(losses["kept"]) > 1e-3
     assert blurred["pixel"] < losses["pixel"] and blurred["moved_pixel"] < losses["moved_pixel"]
+
+
+class Recogniser(nn.Module):
+    """Knows a person by the mean colour alone."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return F.normalize(pictures.mean((2, 3)) + 1e-6)
+
+
+def test_likeness_is_asked_of_pairs_and_portraits_against_their_own(system, lessons):
+    judges = Judges(cast(FaceRegressor, None), cast(IdentityNet, Recogniser()), cast(ShapeModel, None))
+    with torch.no_grad():
+        drawn = replace(system.redrawing.draw(lessons, 1), crossed=lessons.images[:0])
+        motion = arkit_motion_space()
+        perfect = watched_losses(judges, motion, replace(drawn, moved=lessons.targets), lessons)
+        swapped = watched_losses(judges, motion, replace(drawn, moved=lessons.targets.flip(0)), lessons)
+    assert set(perfect) == {"moved_id"} and float(perfect["moved_id"]) == pytest.approx(0, abs=1e-6)
+    assert float(swapped["moved_id"]) > 0.01
 
 
 def test_windows_lie_inside_and_show_the_same_place():

@@ -17,11 +17,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mien.face3d import MotionSpace
 from mien.inversion import Encoder, FeatureRefiner, FeatureShift, grow_encoder, seeing_finer
 from mien.losses.adversarial import prefer
+from mien.losses.face import identity_loss
 from mien.losses.image import feature_l1, pyramid_l1
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, Trace, grow_generator
+from mien.training.judges import Judges, missed_motion
 from mien.training.refining import Inversion, Lessons
 
 GROWTH_WEIGHTS = {
@@ -35,8 +38,10 @@ GROWTH_WEIGHTS = {
     "cross_eye": 4.0,
     "cross_mouth": 2.0,
     "cross_expression": 30.0,
+    "cross_id": 10.0,
+    "moved_id": 8.0,
 }
-"""Of the losses: see `growth_losses`; then what Net3D misses in portraits that move, where there is a tracker."""
+"""Of the losses: see `growth_losses`; then `watched_losses`, as far as there are judges."""
 KEPT_SHRINK = 4
 """Pictures smaller by this factor stay what they were."""
 
@@ -216,3 +221,26 @@ def growth_losses(
         "texture": feature_l1(maps[:-1], truth[:-1]).mean(),
         "fool": prefer(critic.judge(maps[-1]).float(), wanted).mean(),
     }
+
+
+def watched_losses(judges: Judges, motion: MotionSpace, redrawn: Redrawn, lessons: Lessons) -> dict[str, torch.Tensor]:
+    """What frozen networks see in pictures that move: means of the losses of `GROWTH_WEIGHTS` that need them.
+
+    `cross_shape`, `cross_eye`, `cross_mouth` and `cross_expression` are what Net3D misses in portraits that were asked
+    to move; where there is an identity net, `cross_id` is how little they look like their sources (1 − cosine), and
+    `moved_id` how little pairs that moved look like the true frames.
+    """
+    losses: dict[str, torch.Tensor] = {}
+    if len(redrawn.crossed):
+        missed = missed_motion(judges, motion, redrawn.crossed, lessons.q_cross)
+        losses |= {f"cross_{name}": value for name, value in missed.items()}
+    if judges.identity is not None:
+        made, truth = [redrawn.moved, redrawn.crossed], lessons.images[len(lessons.targets) :][: len(redrawn.crossed)]
+        with torch.no_grad():
+            wanted = judges.identity(torch.cat([lessons.targets, truth]))
+        unlike = identity_loss(judges.identity(torch.cat(made)), wanted)
+        pairs, others = unlike.split([len(redrawn.moved), len(redrawn.crossed)])
+        losses["moved_id"] = pairs.mean()
+        if len(others):
+            losses["cross_id"] = others.mean()
+    return losses

@@ -1,6 +1,7 @@
 """The recipe of twice the resolution: it runs, continues exactly, learns, and goes into a bundle with the rest."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,14 +73,16 @@ def test_the_losses_fall(recipe, run_config):
 
 
 @pytest.mark.usefixtures("data_pack")
-@pytest.mark.parametrize("is_read", [False, True])
-def test_portraits_that_move_are_held_to_what_they_were_and_read(recipe, run_config, same_weights, trained, is_read):
-    changes = {"photographs": 0.5, "tracker": trained["tracker"] if is_read else None}
+@pytest.mark.parametrize("judges", [(), ("tracker",), ("tracker", "identity")])
+def test_portraits_that_move_are_held_to_what_they_were_and_read(recipe, run_config, same_weights, trained, judges):
+    changes = {"photographs": 0.5} | {name: trained[name] for name in judges}
     whole = grow.train(recipe(**changes), run_config("whole", 3))
     grow.train(recipe(**changes), run_config("parts", 1))
     same_weights(whole, grow.train(recipe(**changes), run_config("parts", 3)))
     lines = (whole.config.out / "metrics.jsonl").read_text()
-    assert all((name in lines) == is_read for name in ("cross_shape", "cross_eye", "cross_mouth", "cross_expression"))
+    read, known = ("cross_shape", "cross_eye", "cross_mouth", "cross_expression"), ("cross_id", "moved_id")
+    assert all((name in lines) == ("tracker" in judges) for name in read)
+    assert all((name in lines) == ("identity" in judges) for name in known)
 
 
 @pytest.mark.usefixtures("data_pack")
@@ -92,6 +95,23 @@ def test_what_net3d_misses_teaches_the_transformer(recipe, run_config, trained):
     before, after = start.encoder.state_dict(), made.encoder.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items() if "_fine" not in name)
     assert not torch.equal(made.transformer.write.weight, start.transformer.write.weight)
+
+
+@pytest.mark.parametrize(("name", "photographs", "is_drawn_anew"), [("cross_id", 0.5, False), ("moved_id", 0.0, True)])
+@pytest.mark.usefixtures("data_pack")
+def test_likeness_teaches_what_moves(recipe, run_config, trained, name, photographs, is_drawn_anew):
+    """Alone: the generator learns from pairs, which have a true frame, and not from portraits; E_F from neither."""
+    judges = {"tracker": trained["tracker"], "identity": trained["identity"]}
+    alone = dict.fromkeys(grow.GROWTH_WEIGHTS, 0.0) | {name: 30.0}
+    config = recipe(photographs=photographs, weights=alone, **judges)
+    out = grow.train(config, run_config("alone", 3)).config.out
+    made = load_feature(out)
+    start = seeing_finer(load_feature(config.feature), made.config.fine)
+    before, after = start.encoder.state_dict(), made.encoder.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items() if "_fine" not in key)
+    assert not torch.equal(made.transformer.write.weight, start.transformer.write.weight)
+    old, new = (load_generator(folder).convs[6].weight for folder in (config.generator, out))
+    assert torch.equal(old, new) != is_drawn_anew
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -115,6 +135,7 @@ def test_a_share_of_the_portraits_closes_its_eyes(share):
         ({"channel_min": 512}, "cannot grow as asked for"),
         ({"photographs": 1.0}, "no pairs"),
         ({"weights": {"pixel": 1.0}}, "expected pixel, moved_pixel"),
+        ({"identity": Path("nowhere")}, "--identity needs --tracker"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(recipe, run_config, changes, message):

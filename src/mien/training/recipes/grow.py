@@ -22,8 +22,17 @@ from mien.stylegan2 import DiscriminatorConfig, Generator
 from mien.tracking.material import GENERATED
 from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
 from mien.training.game import judge_loss, total_loss
-from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, Redrawn, growth_losses, through, windows
-from mien.training.judges import load_judges, missed_motion
+from mien.training.growing import (
+    GROWTH_WEIGHTS,
+    Grown,
+    Redrawing,
+    Redrawn,
+    growth_losses,
+    through,
+    watched_losses,
+    windows,
+)
+from mien.training.judges import load_judges
 from mien.training.parts import describe, load_directions, load_encoder, load_feature, load_generator
 from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
@@ -41,6 +50,8 @@ class GrowRecipe:
         directions: run or bundle whose A moves codes; None takes the encoder's.
         tracker: run or bundle whose Net3D says whether portraits that move show what was asked for; refinement that
             sees finer would rather keep their eyes open. None leaves that out.
+        identity: run of recipe `identity` whose net says whether what moves is still the same person; needs a tracker.
+            The finer that net sees the better: what is coarse is held already. None leaves that out.
         data: frames in scenes, at the new resolution: a folder of rendered heads.
         channel_min: least width of the new layers; None: as the generator's formula has it.
         batch: sources of a step, `photographs` of them (a share) portraits of nobody real (needs the data pack), which
@@ -64,6 +75,7 @@ class GrowRecipe:
     data: Path
     directions: Path | None = None
     tracker: Path | None = None
+    identity: Path | None = None
     channel_min: int | None = 24
     batch: int = 6
     photographs: float = 0.5
@@ -87,10 +99,13 @@ class GrowRecipe:
         """Sources of a step and the portraits among them.
 
         Raises:
-            TrainingError: they leave no pairs, or do not divide among the processes; or the losses' names are wrong.
+            TrainingError: they leave no pairs, or do not divide among the processes; the losses' names are wrong; or
+                there is an identity net and no tracker.
         """
         if set(self.weights) != set(GROWTH_WEIGHTS):
             raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(GROWTH_WEIGHTS)}")
+        if self.identity and not self.tracker:
+            raise TrainingError("an identity net judges what Net3D reads: --identity needs --tracker")
         num_photos = round(self.photographs * self.batch / num_processes) * num_processes
         if self.batch % num_processes or not 0 <= num_photos < self.batch:
             raise TrainingError(f"a batch of {self.batch} with {num_photos} portraits cannot be shared or has no pairs")
@@ -154,7 +169,7 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
     redrawing = Redrawing(small, refiner, inversion, nets.feature, cast(Grown, average.model).generator)
     pairs = open_pairs(config.data, motion, side)
     photographs = Photographs(side, GENERATED) if counts[1] else None
-    judges = load_judges(config.tracker, None, device) if config.tracker else None
+    judges = load_judges(config.tracker, config.identity, device) if config.tracker else None
     maker = torch.optim.Adam(nets.release(), lr=config.lr, betas=(0.5, 0.99))
     refining = torch.optim.Adam(nets.feature.parameters(), lr=config.feature_lr, betas=(0.9, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
@@ -173,9 +188,8 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
             redrawn = redrawing.draw(lessons, round(config.plain * len(lessons.targets)))
             places = windows(len(redrawn.judged), side, config.window, run.generator())
             losses = growth_losses(redrawn, lessons, nets.discriminator, places, config.finest)
-            if judges is not None and counts[1]:
-                missed = missed_motion(judges, motion, redrawn.crossed, lessons.q_cross)
-                losses |= {f"cross_{name}": value for name, value in missed.items()}
+            if judges is not None:
+                losses |= watched_losses(judges, motion, redrawn, lessons)
         if step >= config.warm_up:
             run.descend(maker, total_loss([losses], config.weights), refining)
         nets.discriminator.requires_grad_(True)

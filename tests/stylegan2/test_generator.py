@@ -124,6 +124,41 @@ def test_truncation_zero_gives_the_mean_face(generator):
     torch.testing.assert_close(images[0], images[1])
 
 
+@pytest.fixture
+def mapped(generator) -> Generator:
+    """The generator with row maps that turn each row differently."""
+    made = Generator(replace(generator.config, row_maps=True)).eval()
+    made.load_state_dict(generator.state_dict(), strict=False)
+    draws = torch.Generator().manual_seed(5)
+    made.row_weight.add_(torch.randn(made.row_weight.shape, generator=draws) * 0.2)
+    made.row_bias.add_(torch.randn(made.row_bias.shape, generator=draws))
+    return made
+
+
+def test_row_maps_begin_as_repetition(generator):
+    made = Generator(replace(generator.config, row_maps=True))
+    w = torch.randn(2, generator.config.style_dim)
+    torch.testing.assert_close(made.broadcast(w), generator.broadcast(w))
+
+
+def test_row_maps_give_each_row_its_own_code_and_truncation_its_own_centre(mapped):
+    w = torch.randn(2, mapped.config.style_dim, generator=torch.Generator().manual_seed(3))
+    wp = mapped.broadcast(w)
+    assert wp.shape == (2, mapped.num_rows, mapped.config.style_dim)
+    torch.testing.assert_close(wp[1, 3], mapped.row_weight[3] @ w[1] + mapped.row_bias[3])
+    mapped.w_mean.copy_(torch.randn(mapped.w_mean.shape, generator=torch.Generator().manual_seed(4)))
+    torch.testing.assert_close(mapped.truncate(wp, 0.0)[0], mapped.broadcast(mapped.w_mean[None])[0])
+    torch.testing.assert_close(mapped.truncate(wp, 0.6), mapped.broadcast(mapped.truncate(w, 0.6)))
+
+
+def test_growth_keeps_the_pictures_of_row_maps(mapped):
+    z = torch.randn(2, mapped.config.latent_dim, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            grow_generator(mapped)(z, noise="none"), upsample(mapped(z, noise="none")), atol=1e-4, rtol=1e-4
+        )
+
+
 def test_growth_keeps_the_picture(generator):
     grown = grow_generator(generator).requires_grad_(False)
     wp = torch.randn(2, grown.num_rows, 16)

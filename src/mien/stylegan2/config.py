@@ -21,6 +21,8 @@ class GeneratorConfig:
     (transposed convolution, then filter), "coarse" convolves on the coarse grid and then filters, which is cheaper.
     `activation_limit` clips what every layer puts out to ± that value; networks trained in half precision need it.
     `channel_min` keeps the finest layers of narrow generators from becoming too narrow to draw with; None: no least.
+    With `row_maps` a code w becomes a W+ code by an affine map for each row instead of repetition
+    (`Generator.broadcast`): for generators that learned from W+ codes whose rows differ.
     """
 
     resolution: int = 256
@@ -34,6 +36,7 @@ class GeneratorConfig:
     upsample: Literal["published", "coarse"] = "published"
     activation_limit: float | None = None
     channel_min: int | None = None
+    row_maps: bool = False
 
     def __post_init__(self) -> None:
         _check_resolution(self.resolution)

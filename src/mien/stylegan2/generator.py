@@ -84,9 +84,13 @@ class Generator(nn.Module):
     """z (B, latent_dim) → image (B, 3, R, R) in about [−1, 1].
 
     The buffer `w_mean` is w̄, the centre of truncation; training keeps it up to date and it travels with the weights.
+    With `GeneratorConfig.row_maps`, `row_weight` (L, D, D) and `row_bias` (L, D) are what `broadcast` does to w; they
+    begin as repetition.
     """
 
     w_mean: torch.Tensor
+    row_weight: torch.Tensor
+    row_bias: torch.Tensor
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -97,6 +101,9 @@ class Generator(nn.Module):
             EqualLinear(a, b, lr=lr, act=True) for a, b in zip(widths, widths[1:], strict=False)
         )
         self.register_buffer("w_mean", torch.zeros(config.style_dim))
+        if config.row_maps:
+            self.register_buffer("row_weight", torch.eye(config.style_dim).repeat(config.num_rows, 1, 1))
+            self.register_buffer("row_bias", torch.zeros(config.num_rows, config.style_dim))
         self.const = nn.Parameter(torch.randn(1, config.channels(4), 4, 4))
         convs: list[StyledConv] = []
         rgbs: list[ToRGB] = []
@@ -124,12 +131,17 @@ class Generator(nn.Module):
         return w
 
     def truncate(self, w: torch.Tensor, psi: float) -> torch.Tensor:
-        """w̄ + ψ · (w − w̄) for w (B, D) or w+ (B, L, D)."""
-        return torch.lerp(self.w_mean.to(w.dtype).expand_as(w), w, psi)
+        """w̄ + ψ · (w − w̄) for w (B, D) or w+ (B, L, D), whose centre is what w̄ is broadcast to."""
+        centre = self.w_mean.to(w.dtype)
+        if w.ndim == 3:
+            centre = self.broadcast(centre[None])
+        return torch.lerp(centre.expand_as(w), w, psi)
 
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """w (B, D) → w+ (B, L, D)."""
-        return w[:, None].expand(-1, self.num_rows, -1)
+        """w (B, D) → w+ (B, L, D): repeated, or row i = row_weight_i · w + row_bias_i where there are row maps."""
+        if not self.config.row_maps:
+            return w[:, None].expand(-1, self.num_rows, -1)
+        return torch.einsum("lij,bj->bli", self.row_weight.to(w.dtype), w) + self.row_bias.to(w.dtype)
 
     def styles(self, wp: torch.Tensor) -> Styles:
         """w+ (B, L, D) → modulation vectors. Styled conv i reads row i; ToRGB at 2^r reads row 2r − 3."""

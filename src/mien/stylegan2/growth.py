@@ -15,7 +15,7 @@ from mien.stylegan2.generator import Generator
 def grow_generator(generator: Generator, channel_min: int | None = None) -> Generator:
     """A generator of twice the resolution whose image is, at first, the up-sampled image of the given one.
 
-    The new ToRGB starts at zero weight. W+ codes gain two rows.
+    The new ToRGB starts at zero weight. W+ codes gain two rows, which `broadcast` fills like the last one.
 
     Args:
         generator: the smaller one.
@@ -30,7 +30,11 @@ def grow_generator(generator: Generator, channel_min: int | None = None) -> Gene
     if any(config.channels(r) != generator.config.channels(r) for r in generator.config.resolutions):
         raise ValueError(f"at least {channel_min} channels would widen layers that are there already")
     grown = Generator(config).to(generator.const.device)
-    grown.load_state_dict(generator.state_dict(), strict=False)
+    state = generator.state_dict()
+    for name in ("row_weight", "row_bias"):
+        if name in state:
+            state[name] = torch.cat([state[name], state[name][-1:], state[name][-1:]])
+    grown.load_state_dict(state, strict=False)
     nn.init.zeros_(grown.rgbs[-1].weight)
     return grown
 

@@ -11,11 +11,12 @@ from mien.checkpoints import load_bundle
 from mien.data.pairs import FramePairs
 from mien.errors import TrainingError
 from mien.face3d import arkit_motion_space
+from mien.stylegan2 import Generator, GeneratorConfig
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Run, start_fabric
 from mien.training.parts import load_directions, load_encoder, load_generator
 from mien.training.recipes import mapping
-from mien.training.recipes.mapping import MappingRecipe, mean_codes
+from mien.training.recipes.mapping import MappingRecipe, codes_in_other_poses, with_row_maps
 
 
 @pytest.fixture
@@ -37,6 +38,30 @@ def test_samples_move_to_the_codes_and_the_synthesis_stays(recipe, run_config):
         key.split(".")[0] for key, value in before.state_dict().items() if not value.equal(after.state_dict()[key])
     }
     assert moved == {"mapping_layers", "w_mean"}
+    assert after.config == replace(before.config, row_maps=True)
+
+
+def test_without_row_maps_the_generator_stays_a_published_one(recipe, run_config):
+    run = mapping.train(replace(recipe, row_maps=False), run_config("plain", 1))
+    assert load_generator(run.config.out).config == load_generator(recipe.generator).config
+
+
+def test_row_maps_find_the_rows_that_their_mean_determines():
+    draws = torch.Generator().manual_seed(0)
+    generator = Generator(GeneratorConfig(resolution=16, latent_dim=4, style_dim=4, channel_base=64, mapping_layers=1))
+    rows = generator.num_rows
+    weight, bias = torch.randn(rows, 4, 4, generator=draws), torch.randn(rows, 4, generator=draws)
+    weight, bias = weight - weight.mean(0) + torch.eye(4), bias - bias.mean(0)  # the mean of the rows is w
+    w = torch.randn(5000, 4, generator=draws)
+    codes = torch.einsum("lij,bj->bli", weight, w) + bias
+    mapped = with_row_maps(generator, codes)
+    torch.testing.assert_close(mapped.row_weight, weight, atol=0.03, rtol=0)
+    torch.testing.assert_close(mapped.row_bias, bias, atol=0.03, rtol=0)
+    found = mapped.broadcast(w)
+    assert (found - codes).square().mean() < 1e-3 * codes.var()
+    assert torch.equal(mapped.convs[0].weight, generator.convs[0].weight)
+    few = with_row_maps(generator, codes[:3])
+    assert few.broadcast(w).isfinite().all()
 
 
 def test_it_continues_exactly(recipe, run_config, same_weights):
@@ -46,16 +71,18 @@ def test_it_continues_exactly(recipe, run_config, same_weights):
     same_weights(whole, mapping.train(recipe, run_config("parts", 4)))
 
 
-def test_codes_are_mean_rows_in_poses_of_the_pictures(recipe, run_config):
+def test_codes_are_those_of_pictures_in_poses_of_others(recipe, run_config):
     run = Run(run_config("codes", 1), start_fabric(run_config("codes", 1)))
     pairs = FramePairs(RenderedHeads(recipe.data), arkit_motion_space(), 32)
     encoder, matrix = load_encoder(recipe.encoder), load_directions(recipe.encoder)
-    codes = mean_codes(encoder, matrix, pairs, 10, run)
-    assert codes.shape == (10, 16)
+    codes = codes_in_other_poses(encoder, matrix, pairs, 10, run)
+    assert codes.shape == (10, encoder.config.num_rows, 16)
     wp = encoder(pairs.pictures(torch.arange(len(pairs.heads))))
-    possible = torch.cat([matrix.shift(code.expand(len(pairs.q), -1, -1), pairs.q).mean(1) for code in wp])
-    assert torch.cdist(codes, possible).min(1).values.max() < 1e-3
-    assert torch.equal(codes, mean_codes(encoder, matrix, pairs, 10, run)), "every session starts from the same codes"
+    possible = torch.cat([matrix.shift(code.expand(len(pairs.q), -1, -1), pairs.q) for code in wp])
+    distance = torch.cdist(codes.flatten(1), possible.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
+    assert distance.min(1).values.max() < 1e-3
+    again = codes_in_other_poses(encoder, matrix, pairs, 10, run)
+    assert torch.equal(codes, again), "every session starts from the same codes"
 
 
 def test_too_few_pictures_are_refused(recipe, run_config):
@@ -72,4 +99,6 @@ def test_it_goes_into_a_bundle_in_place_of_the_generator(recipe, trained, tmp_pa
     assert main(["bundle", str(tmp_path / "made"), *parts]) == 0
     bundle, stored = load_bundle(tmp_path / "made"), load_generator(tmp_path / "run")
     torch.testing.assert_close(bundle.generator.w_mean, stored.w_mean, atol=1e-2, rtol=1e-2)
+    w = torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(bundle.generator.broadcast(w), stored.broadcast(w), atol=1e-2, rtol=1e-2)
     assert (tmp_path / "run" / "samples").is_dir()

@@ -1,14 +1,17 @@
-"""Mapping network: samples come to lie where the codes of pictures lie; everything else of the generator is frozen.
+"""Mapping network: samples come to lie where the codes of pictures lie; what draws pictures is frozen.
 
 A generator that learned from codes of pictures (`autoencoder`) knows nothing of what lies between them. Here M(z) is
 moved to the codes E(I) + A·q of pictures in poses of other pictures, one sample to one code, by the assignment that
 moves all of them least (optimal transport between small batches, Fatras et al. 2020). Such batches also draw samples
 together; a sliced Wasserstein distance keeps them apart. No picture is drawn, so this takes minutes.
+
+M(z) is one vector, and the rows of E's codes differ. But the mean of the rows nearly determines them all, linearly, so
+row maps (`Generator.broadcast`) fitted to the same codes turn M(z) into what G has learned to draw.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,7 @@ class MappingRecipe:
         spread: weight of the sliced Wasserstein distance: more keeps samples apart and lets some leave the faces.
         projections: number of its directions.
         settle: share of the steps, at the end, over which the learning rate falls to a tenth.
+        row_maps: fit maps from w to the rows of W+; False repeats w, as published generators do.
     """
 
     generator: Path
@@ -50,6 +54,7 @@ class MappingRecipe:
     spread: float = 1.0
     projections: int = 256
     settle: float = 0.75
+    row_maps: bool = True
 
     def check(self, available: int) -> None:
         """Make sure that there are enough pictures.
@@ -71,11 +76,15 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 STEPS = {"tiny": 30, "two-core": 2_000, "accelerator": 10_000}
 CODES_AT_ONCE = 32
+RIDGE = 0.007
+"""Of the row maps, as a share of the mean variance of a coordinate."""
 
 
 @torch.no_grad()
-def mean_codes(encoder: Encoder, matrix: DirectionMatrix, pairs: FramePairs, count: int, run: Run) -> torch.Tensor:
-    """(N, D) mean rows of the codes of N pictures, in poses of others; the same in every session of a run."""
+def codes_in_other_poses(
+    encoder: Encoder, matrix: DirectionMatrix, pairs: FramePairs, count: int, run: Run
+) -> torch.Tensor:
+    """(N, L, D) codes of N pictures, in poses of others; the same in every session of a run."""
     draws, device = torch.Generator().manual_seed(run.config.seed), run.fabric.device
     shuffled = torch.from_numpy(np.random.default_rng(run.config.seed).permutation(len(pairs.heads))[:count])
     poses = pairs.q[torch.randint(len(pairs.q), (len(shuffled),), generator=draws)]
@@ -83,8 +92,24 @@ def mean_codes(encoder: Encoder, matrix: DirectionMatrix, pairs: FramePairs, cou
     for index, q in zip(shuffled.split(CODES_AT_ONCE), poses.split(CODES_AT_ONCE), strict=True):
         with run.fabric.autocast():
             wp = encoder(pairs.pictures(index).to(device))
-        codes.append((matrix.shift(wp.float(), q.to(device)) if encoder.config.pose_free else wp.float()).mean(1))
+        codes.append(matrix.shift(wp.float(), q.to(device)) if encoder.config.pose_free else wp.float())
     return torch.cat(codes)
+
+
+@torch.no_grad()
+def with_row_maps(generator: Generator, codes: torch.Tensor) -> Generator:
+    """The same generator, whose `broadcast` is the ridge regression of the rows of codes (N, L, D) on their mean."""
+    mapped = Generator(replace(generator.config, row_maps=True)).to(codes.device)
+    mapped.load_state_dict(generator.state_dict(), strict=False)
+    mean, rows = codes.mean(1).double(), codes.double()
+    centred, shift = mean - mean.mean(0), rows.mean(0)
+    covariance = centred.T @ centred / len(centred)
+    ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
+    crossed = torch.einsum("nj,nli->lji", centred, rows - shift) / len(centred)
+    weight = torch.linalg.solve(covariance + ridge, crossed).transpose(1, 2)
+    mapped.row_weight.copy_(weight)
+    mapped.row_bias.copy_(shift - weight @ mean.mean(0))
+    return mapped.requires_grad_(False)
 
 
 def mapping_losses(
@@ -108,7 +133,8 @@ def train(config: MappingRecipe, run_config: RunConfig) -> Run:
     pairs = FramePairs(RenderedHeads(config.data), arkit_motion_space(), generator.config.resolution)
     config.check(len(pairs.heads))
     matrix = load_directions(config.directions or config.encoder).to(device)
-    codes = mean_codes(load_encoder(config.encoder).to(device), matrix, pairs, config.pictures, run)
+    rows = codes_in_other_poses(load_encoder(config.encoder).to(device), matrix, pairs, config.pictures, run)
+    generator, codes = with_row_maps(generator, rows) if config.row_maps else generator, rows.mean(1)
     generator.mapping_layers.requires_grad_(True)
     average = Ema(generator, 50.0 * config.batch)
     optimiser = torch.optim.Adam(generator.mapping_layers.parameters(), lr=config.lr, betas=(0.5, 0.99))
@@ -125,6 +151,7 @@ def train(config: MappingRecipe, run_config: RunConfig) -> Run:
             z = torch.randn(16, generator.config.latent_dim, generator=torch.Generator().manual_seed(2)).to(device)
             with torch.no_grad():
                 samples = average.model(z, noise="none")
-                drawn = generator.synthesis(generator.broadcast(codes[:16]), noise="none")
-            run.sample("samples", [samples[:8], samples[8:], drawn[:8], drawn[8:]], columns=8)
+                mapped = generator.synthesis(generator.broadcast(codes[:16]), noise="none")
+                drawn = generator.synthesis(rows[:8], noise="none")
+            run.sample("samples", [samples[:8], samples[8:], mapped[:8], drawn], columns=8)
     return run

@@ -36,7 +36,7 @@ class GeneratorConfig:
     upsample: Literal["published", "coarse"] = "published"
     activation_limit: float | None = None
     channel_min: int | None = None
-    row_maps: bool = False
+    row_maps: bool | None = None
 
     def __post_init__(self) -> None:
         _check_resolution(self.resolution)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -174,7 +175,7 @@ class Networks(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        sizes = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+        sizes: dict[str, Any] = {"channel_base": config.channel_base, "channel_max": config.channel_max}
         generator = GeneratorConfig(
             resolution=config.resolution,
             latent_dim=config.dim,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -79,7 +80,8 @@ class PathLength(nn.Module):
 
 def networks(config: GeneratorRecipe) -> tuple[Generator, Discriminator]:
     """New generator and discriminator of the asked-for sizes."""
-    sizes = {"channel_base": config.channel_base, "channel_max": config.channel_max, "resolution": config.resolution}
+    sizes: dict[str, Any] = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+    sizes["resolution"] = config.resolution
     generator = GeneratorConfig(
         latent_dim=config.dim, style_dim=config.dim, noise=config.noise, upsample="coarse", **sizes
     )  # fmt: skip

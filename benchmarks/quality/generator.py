@@ -121,7 +121,7 @@ def redrawn(bundle: Bundle, images: np.ndarray, params: FaceParams) -> np.ndarra
     """uint8 NHWC pictures encoded and drawn again without being moved, at their own size."""
     device = next(bundle.generator.parameters()).device
     codes = invert(bundle, to_tensor(images).to(device), bundle.motion.encode(params))
-    codes = torch.lerp(bundle.w_mean, codes, bundle.truncation)
+    codes = bundle.generator.truncate(codes, bundle.truncation)
     return to_uint8(resize(bundle.generator.synthesis(codes).float().clamp(-1, 1), images.shape[1]))
 
 

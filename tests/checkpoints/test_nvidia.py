@@ -42,6 +42,11 @@ def test_round_trip_changes_no_bit(state, critic_state):
     assert same(nvidia.export(generator), state) and same(nvidia.export_discriminator(critic), critic_state)
 
 
+def test_what_the_layout_cannot_express_is_not_written():
+    with pytest.raises(CheckpointError, match="row maps"):
+        nvidia.export(Generator(dataclasses.replace(SMALL, row_maps=True)))
+
+
 def test_files_with_several_networks(state, critic_state):
     tree = {"G_ema": state, "D": critic_state, "G": state, "training_set_kwargs": {}, "augment_pipe": None}
     assert nvidia.recognise(tree)

@@ -124,6 +124,8 @@ def test_other_files_are_refused(tree):
         rosinality.convert_discriminator(tree)
     with pytest.raises(CheckpointError, match="up-sampling"):
         rosinality.export(Generator(dataclasses.replace(SMALL, upsample="coarse")))
+    with pytest.raises(CheckpointError, match="row maps"):
+        rosinality.export(Generator(dataclasses.replace(SMALL, row_maps=True)))
 
 
 class Run:

@@ -34,6 +34,9 @@ def test_truncation_comes_after_the_shift(matrix):
     wp, dq, mean = torch.randn(2, 6, 8), torch.randn(2, 5), torch.randn(8)
     expected = mean + 0.7 * (matrix.shift(wp, dq) - mean)
     torch.testing.assert_close(move_code(matrix, wp, dq, mean, 0.7), expected)
+    by_row = torch.randn(6, 8)
+    expected = by_row + 0.7 * (matrix.shift(wp, dq) - by_row)
+    torch.testing.assert_close(move_code(matrix, wp, dq, by_row, 0.7), expected)
 
 
 def test_far_targets_are_clamped(matrix):

@@ -62,7 +62,7 @@ def test_a_source_at_rest_is_the_inversion_with_its_features_refined(refining, s
 def test_moved_frames_take_what_the_transformer_makes_of_the_shift(refining, source, driver):
     identity, bundle = refining.identify(source), refining.bundle
     change = refining.change(identity, refining.measure(driver))
-    moved = move_code(bundle.directions, identity.code, change, bundle.w_mean, 0.8)
+    moved = move_code(bundle.directions, identity.code, change, bundle.generator.centre, 0.8)
     expected = to_uint8(bundle.generator.synthesis(moved, trace=bundle.feature.moving(identity.shift)))[0]
     assert np.array_equal(refining.drive(identity, driver, method="one-shot"), expected)
     assert not np.array_equal(refining.drive(identity, driver, method="directions"), expected)

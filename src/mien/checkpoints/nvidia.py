@@ -105,6 +105,8 @@ def export(generator: Generator) -> Tensors:
     settings = generator.config
     if settings.upsample != "published" or not settings.noise or settings.mapping_lr_multiplier != 0.01:
         raise CheckpointError(f"{OWNER}: needs published up-sampling, noise, and a mapping multiplier of 0.01")
+    if settings.row_maps:
+        raise CheckpointError(f"{OWNER}: has no place for row maps")
     return _generator_layout(settings).write(generator.state_dict())
 
 

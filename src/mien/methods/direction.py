@@ -52,15 +52,15 @@ class DirectionMatrix(nn.Module):
 
 
 def move_code(
-    matrix: DirectionMatrix, wp: torch.Tensor, dq: torch.Tensor, w_mean: torch.Tensor, truncation: float
+    matrix: DirectionMatrix, wp: torch.Tensor, dq: torch.Tensor, centre: torch.Tensor, truncation: float
 ) -> torch.Tensor:
     """w' = w̄ + ψ · (w_s + A·Δq − w̄): truncation is applied after the shift (METHODS section 2).
 
     Args:
         wp: (B, L, D) source codes.
         dq: (B, k) change of coordinates; a bounded matrix clamps it to the widest change within its range, ±12.
-        w_mean: (D,) centre w̄ stored with the generator.
+        centre: (D,) w̄ stored with the generator, or (L, D), its W+ code (`Generator.centre`).
         truncation: ψ, 1 leaves the code as it is.
     """
     moved = matrix.shift(wp, dq.clamp(-2 * Q_LIMIT, 2 * Q_LIMIT) if matrix.is_bounded else dq)
-    return torch.lerp(w_mean.to(moved).expand_as(moved), moved, truncation)
+    return torch.lerp(centre.to(moved).expand_as(moved), moved, truncation)

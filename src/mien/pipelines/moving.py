@@ -176,7 +176,7 @@ def mixed_motion(bundle: Bundle, source: torch.Tensor, change: torch.Tensor) -> 
         BundleError: the bundle has no mask networks or no directions.
     """
     code = source.expand(len(change), -1, -1)
-    return mix_styles(bundle, source, move_code(bundle.need_directions(), code, change, bundle.w_mean, 1.0))
+    return mix_styles(bundle, source, move_code(bundle.need_directions(), code, change, bundle.generator.centre, 1.0))
 
 
 def single_strength(strength: Strength) -> float:

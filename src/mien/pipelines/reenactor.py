@@ -227,7 +227,7 @@ class Reenactor:
         if method in MIXING:
             moved = mixed_motion(bundle, identity.code, change)
         else:
-            moved = move_code(bundle.need_directions(), code, change, bundle.w_mean, bundle.truncation)
+            moved = move_code(bundle.need_directions(), code, change, bundle.generator.centre, bundle.truncation)
         return self._drawn(moved, trace, turns)
 
     def _drawn(self, moved: torch.Tensor | Styles, trace: Trace | None, turns: torch.Tensor) -> np.ndarray:

@@ -130,12 +130,15 @@ class Generator(nn.Module):
             w = layer(w)
         return w
 
+    @property
+    def centre(self) -> torch.Tensor:
+        """(L, D) the W+ code of w̄."""
+        return self.broadcast(self.w_mean[None])[0]
+
     def truncate(self, w: torch.Tensor, psi: float) -> torch.Tensor:
         """w̄ + ψ · (w − w̄) for w (B, D) or w+ (B, L, D), whose centre is what w̄ is broadcast to."""
-        centre = self.w_mean.to(w.dtype)
-        if w.ndim == 3:
-            centre = self.broadcast(centre[None])
-        return torch.lerp(centre.expand_as(w), w, psi)
+        centre = self.centre if w.ndim == 3 else self.w_mean
+        return torch.lerp(centre.to(w.dtype).expand_as(w), w, psi)
 
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
         """w (B, D) → w+ (B, L, D): repeated, or row i = row_weight_i · w + row_bias_i where there are row maps."""

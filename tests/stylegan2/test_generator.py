@@ -124,6 +124,14 @@ def test_truncation_zero_gives_the_mean_face(generator):
     torch.testing.assert_close(images[0], images[1])
 
 
+def test_an_affine_mapping_is_linear_in_normalised_z():
+    made = Generator(replace(SMALL, mapping_layers=1, mapping_lr_multiplier=1.0, affine_mapping=True))
+    z = torch.randn(3, SMALL.latent_dim)
+    torch.testing.assert_close(made.mapping(z) + made.mapping(-z), made.mapping_layers[0].bias.expand(3, -1) * 2)
+    with pytest.raises(ValueError, match="one layer, not 8"):
+        replace(SMALL, affine_mapping=True)
+
+
 @pytest.fixture
 def mapped(generator) -> Generator:
     """The generator with row maps that turn each row differently."""

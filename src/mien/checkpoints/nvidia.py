@@ -105,8 +105,8 @@ def export(generator: Generator) -> Tensors:
     settings = generator.config
     if settings.upsample != "published" or not settings.noise or settings.mapping_lr_multiplier != 0.01:
         raise CheckpointError(f"{OWNER}: needs published up-sampling, noise, and a mapping multiplier of 0.01")
-    if settings.row_maps:
-        raise CheckpointError(f"{OWNER}: has no place for row maps")
+    if settings.row_maps or settings.affine_mapping:
+        raise CheckpointError(f"{OWNER}: has no place for row maps or an affine mapping")
     return _generator_layout(settings).write(generator.state_dict())
 
 

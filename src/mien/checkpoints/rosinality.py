@@ -96,8 +96,8 @@ def export(generator: Generator, has_mean: bool = True) -> dict[str, Any]:
     settings = generator.config
     if settings.upsample != "published" or not settings.noise or settings.mapping_lr_multiplier != 0.01:
         raise CheckpointError(f"{OWNER}: needs published up-sampling, noise, and a mapping multiplier of 0.01")
-    if settings.row_maps:
-        raise CheckpointError(f"{OWNER}: has no place for row maps")
+    if settings.row_maps or settings.affine_mapping:
+        raise CheckpointError(f"{OWNER}: has no place for row maps or an affine mapping")
     state = generator.state_dict()
     tree: dict[str, Any] = {"g_ema": _generator_layout(settings).write(state)}
     return tree | {"latent_avg": single_precision(state["w_mean"])} if has_mean else tree

@@ -22,7 +22,8 @@ class GeneratorConfig:
     `activation_limit` clips what every layer puts out to ± that value; networks trained in half precision need it.
     `channel_min` keeps the finest layers of narrow generators from becoming too narrow to draw with; None: no least.
     With `row_maps` a code w becomes a W+ code by an affine map for each row instead of repetition
-    (`Generator.broadcast`): for generators that learned from W+ codes whose rows differ.
+    (`Generator.broadcast`): for generators that learned from W+ codes whose rows differ. With `affine_mapping` the
+    mapping network is one layer without a non-linearity, so that w is normally distributed.
     """
 
     resolution: int = 256
@@ -37,9 +38,12 @@ class GeneratorConfig:
     activation_limit: float | None = None
     channel_min: int | None = None
     row_maps: bool | None = None
+    affine_mapping: bool | None = None
 
     def __post_init__(self) -> None:
         _check_resolution(self.resolution)
+        if self.affine_mapping and self.mapping_layers != 1:
+            raise ValueError(f"an affine mapping is one layer, not {self.mapping_layers}")
 
     @property
     def resolutions(self) -> tuple[int, ...]:

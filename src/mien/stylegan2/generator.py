@@ -98,7 +98,7 @@ class Generator(nn.Module):
         lr = config.mapping_lr_multiplier
         widths = [config.latent_dim] + [config.style_dim] * config.mapping_layers
         self.mapping_layers = nn.ModuleList(
-            EqualLinear(a, b, lr=lr, act=True) for a, b in zip(widths, widths[1:], strict=False)
+            EqualLinear(a, b, lr=lr, act=not config.affine_mapping) for a, b in zip(widths, widths[1:], strict=False)
         )
         self.register_buffer("w_mean", torch.zeros(config.style_dim))
         if config.row_maps:
@@ -124,7 +124,7 @@ class Generator(nn.Module):
         return self.config.num_rows
 
     def mapping(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, latent_dim) → w (B, style_dim): z is normalised to unit mean square, then eight dense layers."""
+        """z (B, latent_dim) → w (B, style_dim): z is normalised to unit mean square, then the dense layers."""
         w = z * z.square().mean(1, keepdim=True).add(1e-8).rsqrt()
         for layer in self.mapping_layers:
             w = layer(w)

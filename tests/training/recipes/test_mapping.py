@@ -16,13 +16,15 @@ from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Run, start_fabric
 from mien.training.parts import load_directions, load_encoder, load_generator
 from mien.training.recipes import mapping
-from mien.training.recipes.mapping import MappingRecipe, codes_in_other_poses, with_row_maps
+from mien.training.recipes.mapping import MappingRecipe, codes_in_other_poses, with_gaussian_codes, with_row_maps
 
 
 @pytest.fixture
 def recipe(toy_heads, trained) -> MappingRecipe:
     run = trained["generator"]
-    return MappingRecipe(generator=run, encoder=run, data=toy_heads, batch=12, projections=16, lr=1e-2)
+    return MappingRecipe(
+        generator=run, encoder=run, data=toy_heads, batch=12, projections=16, lr=1e-2, scheme="transport"
+    )
 
 
 def curve(run, name: str) -> list[float]:
@@ -44,6 +46,33 @@ def test_samples_move_to_the_codes_and_the_synthesis_stays(recipe, run_config):
 def test_without_row_maps_the_generator_stays_a_published_one(recipe, run_config):
     run = mapping.train(replace(recipe, row_maps=False), run_config("plain", 1))
     assert load_generator(run.config.out).config == load_generator(recipe.generator).config
+
+
+def test_gaussian_codes_have_the_moments_of_the_given_ones():
+    draws = torch.Generator().manual_seed(0)
+    sizes = GeneratorConfig(resolution=16, latent_dim=5, style_dim=4, channel_base=64, mapping_lr_multiplier=0.01)
+    codes = torch.randn(4000, 4, generator=draws) @ torch.randn(4, 4, generator=draws) + torch.tensor([3.0, 0, -5, 1])
+    made = with_gaussian_codes(Generator(sizes), codes)
+    w = made.mapping(torch.randn(20_000, 5, generator=draws))
+    torch.testing.assert_close(w.mean(0), codes.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(torch.cov(w.T), torch.cov(codes.T), atol=0.15, rtol=0.05)
+    assert torch.equal(made.w_mean, codes.mean(0))
+    few = with_gaussian_codes(Generator(replace(sizes, latent_dim=2)), codes)
+    kept = torch.linalg.eigvalsh(torch.cov(few.mapping(torch.randn(20_000, 2, generator=draws)).T))
+    torch.testing.assert_close(kept[2:], torch.linalg.eigvalsh(torch.cov(codes.T))[2:], atol=0, rtol=0.05)
+    assert kept[:2].abs().max() < 1e-2, "the largest two directions are kept"
+
+
+def test_the_gaussian_scheme_takes_one_step_and_its_samples_lie_among_the_codes(recipe, run_config, same_weights):
+    recipe = replace(recipe, scheme="gaussian")
+    run = mapping.train(recipe, run_config("gaussian", 500, record_every=1))
+    assert run.step == 1
+    before, after = load_generator(recipe.generator), load_generator(run.config.out)
+    assert after.config.affine_mapping and after.config.row_maps
+    assert all(torch.equal(v, after.state_dict()[k]) for k, v in before.state_dict().items() if k.startswith("convs"))
+    same_weights(run, mapping.train(recipe, run_config("gaussian", 500)))
+    as_before = mapping.train(replace(recipe, scheme="transport"), run_config("transport", 1, record_every=1))
+    assert curve(run, "transport")[0] < curve(as_before, "transport")[0]
 
 
 def test_row_maps_find_the_rows_that_their_mean_determines():

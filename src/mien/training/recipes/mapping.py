@@ -1,9 +1,10 @@
 """Mapping network: samples come to lie where the codes of pictures lie; what draws pictures is frozen.
 
 A generator that learned from codes of pictures (`autoencoder`) knows nothing of what lies between them. Here M(z) is
-moved to the codes E(I) + A·q of pictures in poses of other pictures, one sample to one code, by the assignment that
-moves all of them least (optimal transport between small batches, Fatras et al. 2020). Such batches also draw samples
-together; a sliced Wasserstein distance keeps them apart. No picture is drawn, so this takes minutes.
+given the mean and the covariance of the codes E(I) + A·q of pictures in poses of other pictures, or, scheme
+"transport", is moved to them one sample to one code, by the assignment that moves all of them least (optimal transport
+between small batches, Fatras et al. 2020; such batches also draw samples together, a sliced Wasserstein distance keeps
+them apart). No picture is drawn, so this takes minutes.
 
 M(z) is one vector, and the rows of E's codes differ. But the mean of the rows nearly determines them all, linearly, so
 row maps (`Generator.broadcast`) fitted to the same codes turn M(z) into what G has learned to draw.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from mien.inversion import Encoder
 from mien.losses.latent import random_directions, sliced_wasserstein, transport_distance
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Generator
+from mien.stylegan2.layers import EqualLinear
 from mien.synth.dataset import RenderedHeads
 from mien.training.engine import Ema, Run, RunConfig, set_rate, settled, start_fabric
 from mien.training.parts import describe, load_directions, load_encoder, load_generator
@@ -36,6 +39,8 @@ class MappingRecipe:
     Attributes:
         generator, encoder, directions: runs or bundles; directions None takes the encoder's.
         data: folder of rendered heads.
+        scheme: "gaussian" gives the generator a mapping of one affine layer, in one step; "transport" trains the one it
+            has.
         pictures: how many of them become codes, once at the beginning.
         batch: samples of a step; the time that an assignment takes grows with its cube.
         spread: weight of the sliced Wasserstein distance: more keeps samples apart and lets some leave the faces.
@@ -48,6 +53,7 @@ class MappingRecipe:
     encoder: Path
     data: Path
     directions: Path | None = None
+    scheme: Literal["gaussian", "transport"] = "gaussian"
     pictures: int = 6000
     batch: int = 768
     lr: float = 2e-3
@@ -69,7 +75,7 @@ class MappingRecipe:
 PRESETS: dict[str, dict[str, object]] = {
     # two cores, under 2 minutes: runs, loss falls
     "tiny": {"pictures": 64, "batch": 16, "projections": 32},
-    # one core, about five minutes at 256 dimensions
+    # one core: two minutes; by transport about five more, at 256 dimensions
     "two-core": {},
     # one large GPU; the assignment stays on the processor
     "accelerator": {"pictures": 40_000, "batch": 2048},
@@ -112,21 +118,44 @@ def with_row_maps(generator: Generator, codes: torch.Tensor) -> Generator:
     return mapped.requires_grad_(False)
 
 
+@torch.no_grad()
+def with_gaussian_codes(generator: Generator, codes: torch.Tensor) -> Generator:
+    """The same generator, whose samples have mean and covariance of codes (N, D): w = w̄ + Σ √λ_i · ẑ_i · v_i.
+
+    λ_i and v_i are eigenvalues, largest first, and eigenvectors of the covariance; ẑ is the normalised z.
+    """
+    sizes = replace(generator.config, mapping_layers=1, mapping_lr_multiplier=1.0, affine_mapping=True)
+    mapped, state = Generator(sizes).to(codes.device), generator.state_dict()
+    mapped.load_state_dict({k: v for k, v in state.items() if not k.startswith("mapping_layers.")}, strict=False)
+    centred = codes.double() - codes.double().mean(0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+    spread = (vectors * values.clamp_min(0).sqrt()).flip(1)
+    count, layer = min(sizes.latent_dim, sizes.style_dim), cast(EqualLinear, mapped.mapping_layers[0])
+    layer.weight.zero_()
+    layer.weight[:, :count] = spread[:, :count] / layer.scale
+    layer.bias.copy_(codes.mean(0))
+    mapped.w_mean.copy_(codes.mean(0))
+    return mapped.requires_grad_(False)
+
+
 def mapping_losses(
     generator: Generator, codes: torch.Tensor, config: MappingRecipe, draws: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Losses of a batch of samples; w̄ follows their mean."""
+    """Losses of a batch of samples; w̄ follows their mean unless it is known."""
     z = torch.randn(config.batch, generator.config.latent_dim, generator=draws).to(codes)
     truth = codes[torch.randperm(len(codes), generator=draws)[: config.batch].to(codes.device)]
     w = generator.mapping(z).float()
-    with torch.no_grad():
-        generator.w_mean.lerp_(w.mean(0), 0.01)
+    if config.scheme == "transport":
+        with torch.no_grad():
+            generator.w_mean.lerp_(w.mean(0), 0.01)
     directions = random_directions(w.shape[1], config.projections, draws).to(w)
     return {"transport": transport_distance(w, truth), "spread": sliced_wasserstein(w, truth, directions)}
 
 
 def train(config: MappingRecipe, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued. All processes do the same."""
+    is_known = config.scheme == "gaussian"
+    run_config = replace(run_config, steps=1) if is_known else run_config
     run = Run(run_config, start_fabric(run_config))
     device = run.fabric.device
     generator = load_generator(config.generator).to(device)
@@ -135,6 +164,7 @@ def train(config: MappingRecipe, run_config: RunConfig) -> Run:
     matrix = load_directions(config.directions or config.encoder).to(device)
     rows = codes_in_other_poses(load_encoder(config.encoder).to(device), matrix, pairs, config.pictures, run)
     generator, codes = with_row_maps(generator, rows) if config.row_maps else generator, rows.mean(1)
+    generator = with_gaussian_codes(generator, codes) if is_known else generator
     generator.mapping_layers.requires_grad_(True)
     average = Ema(generator, 50.0 * config.batch)
     optimiser = torch.optim.Adam(generator.mapping_layers.parameters(), lr=config.lr, betas=(0.5, 0.99))
@@ -144,7 +174,8 @@ def train(config: MappingRecipe, run_config: RunConfig) -> Run:
     for step in run.steps():
         set_rate(optimiser, config.lr * settled(step, run_config.steps, config.settle))
         losses = mapping_losses(generator, codes, config, run.shared_generator())
-        run.descend(optimiser, losses["transport"] + config.spread * losses["spread"])
+        if not is_known:
+            run.descend(optimiser, losses["transport"] + config.spread * losses["spread"])
         average.update(generator, config.batch, (step + 1) * config.batch)
         run.record(**losses)
         if run.every(run_config.sample_every):

@@ -82,7 +82,7 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 STEPS = {"tiny": 30, "two-core": 2_000, "accelerator": 10_000}
 CODES_AT_ONCE = 32
-RIDGE = 0.007
+RIDGE = 0.0005
 """Of the row maps, as a share of the mean variance of a coordinate."""
 
 

@@ -27,7 +27,8 @@ from mien.tracking.regressor import FaceReading
 
 MOUTH_SHARE, EYE_SHARE = 0.5, 0.28
 """Sides of the close-ups, as shares of the side of the face's square."""
-_MOUTH, _RIGHT_EYE, _LEFT_EYE = slice(48, 60), slice(36, 42), slice(42, 48)
+MOUTH, RIGHT_EYE, LEFT_EYE = slice(48, 60), slice(36, 42), slice(42, 48)
+"""Landmarks in whose middle they are cut."""
 _CONTEXT = len(ARKIT_NAMES) + 3
 _LOGIT_SCALE, _ANGLE_SCALE = 0.3, 2.0
 
@@ -190,8 +191,8 @@ def cut_closeups(pictures: Sequence[np.ndarray], landmarks: np.ndarray, config: 
     """
     mouths, eyes = [], []
     for picture, points in zip(pictures, np.asarray(landmarks, np.float64), strict=True):
-        mouths.append(_cut(picture, points, _MOUTH, MOUTH_SHARE, config.mouth_px))
-        right, left = (_cut(picture, points, eye, EYE_SHARE, config.eye_px) for eye in (_RIGHT_EYE, _LEFT_EYE))
+        mouths.append(_cut(picture, points, MOUTH, MOUTH_SHARE, config.mouth_px))
+        right, left = (_cut(picture, points, eye, EYE_SHARE, config.eye_px) for eye in (RIGHT_EYE, LEFT_EYE))
         eyes += [right, left[:, ::-1]]
     return CloseUps(to_tensor(mouths), to_tensor(eyes).unflatten(0, (-1, 2)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -14,8 +15,10 @@ from mien.losses.face import geometry_losses, identity_loss
 from mien.losses.image import feature_l1
 from mien.perception import IdentityNet
 from mien.stylegan2 import Discriminator
+from mien.tracking.closeup import CloseUpNet
 from mien.tracking.regressor import FaceRegressor
-from mien.training.parts import load_identity, load_regressor
+from mien.training.closer import look_closer
+from mien.training.parts import load_closeup, load_identity, load_regressor
 
 FACE_CENTRE, FACE_SIDE = (0.5, 0.59), 0.64
 """Where the face lies in the `head` crop on average, as shares of its side: what Net3D looks at."""
@@ -66,15 +69,24 @@ def sharpness_loss(discriminator: Discriminator, made: torch.Tensor, true: torch
 
 @dataclass(frozen=True)
 class Judges:
-    """The frozen networks that look at results; without an identity net they say nothing of likeness."""
+    """The frozen networks that look at results; without an identity net they say nothing of likeness.
+
+    Where there is a net for close-ups, expressions are what a second, closer look says (`mien.training.closer`).
+    """
 
     regressor: FaceRegressor
     identity: IdentityNet | None
     shape: ShapeModel
+    closeup: CloseUpNet | None = None
 
     def read(self, images: torch.Tensor) -> FaceParams:
         """Net3D: parameters of (B, 3, S, S) head crops; differentiable."""
-        return read_faces(self.regressor, images)
+        seen = read_faces(self.regressor, images)
+        if self.closeup is None:
+            return seen
+        points = seen.landmarks.detach().double().cpu().numpy()
+        places = (FACE_SIDE * points + 2 * np.asarray(FACE_CENTRE)) * images.shape[-1] / 2 - 0.5
+        return look_closer(self.regressor, self.closeup, images, seen, places)
 
     def geometry(self, result: torch.Tensor, wanted: FaceParams) -> dict[str, torch.Tensor]:
         """Means of L_sh, L_eye and L_mouth of pictures against the parameters they should show."""
@@ -107,8 +119,10 @@ def missed_motion(
     return judges.geometry_seen(seen, wanted) | {"expression": missed.mean()}
 
 
-def load_judges(tracker: Path, identity: Path | None, device: torch.device) -> Judges:
+def load_judges(tracker: Path, identity: Path | None, device: torch.device, *, closely: bool = False) -> Judges:
     """Judges from the folders of finished runs; `identity` None leaves likeness out.
+
+    `closely` looks at mouth and eyes enlarged, where the tracker has a net for that.
 
     Raises:
         TrainingError: one of them is not there.
@@ -116,4 +130,6 @@ def load_judges(tracker: Path, identity: Path | None, device: torch.device) -> J
     """
     shape = load_ict().to(device)
     likeness = None if identity is None else load_identity(identity).to(device)
-    return Judges(load_regressor(tracker).to(device), likeness, shape)
+    closeup = load_closeup(tracker) if closely else None
+    closeup = None if closeup is None else closeup.to(device)
+    return Judges(load_regressor(tracker).to(device), likeness, shape, closeup)

@@ -114,18 +114,25 @@ def test_likeness_teaches_what_moves(recipe, run_config, trained, name, photogra
     assert torch.equal(old, new) != is_drawn_anew
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_a_share_of_the_portraits_closes_its_eyes(share):
+@pytest.mark.parametrize(("share", "glances"), [(0.0, 0.0), (0.5, 0.3), (1.0, 0.0), (0.0, 1.0)])
+def test_shares_of_the_portraits_close_their_eyes_or_look_anywhere(share, glances):
     motion = arkit_motion_space()
     q = torch.randn(200, len(motion), generator=torch.Generator().manual_seed(0))
     none = torch.zeros(0, len(motion))
     lessons = Lessons(q, q, q, none, none, none, q)
-    after = grow.with_closed_lids(lessons, motion, share, torch.Generator().manual_seed(1)).q_cross
+    after = grow.with_busy_eyes(lessons, motion, share, glances, torch.Generator().manual_seed(1)).q_cross
     lids = [motion.index("blink_left"), motion.index("blink_right")]
-    others = [i for i in range(len(motion)) if i not in lids]
+    gaze = [motion.index("gaze_x"), motion.index("gaze_y")]
+    others = [i for i in range(len(motion)) if i not in lids + gaze]
     assert torch.equal(after[:, others], q[:, others]) and torch.equal(lessons.q_cross, q)
     closed = (after[:, lids] == Q_LIMIT).all(1)
-    assert torch.equal(after[~closed], q[~closed]) and abs(float(closed.float().mean()) - share) < 0.1
+    assert torch.equal(after[~closed][:, lids], q[~closed][:, lids])
+    assert abs(float(closed.float().mean()) - share) < 0.1
+    looking = (after[:, gaze] != q[:, gaze]).all(1)
+    assert not (looking & closed).any() and abs(float(looking.float().mean()) - glances) < 0.1
+    if glances:
+        directions = after[looking][:, gaze]
+        assert directions.abs().max() <= Q_LIMIT and (directions.std(0) - Q_LIMIT / 3**0.5).abs().max() < 1
 
 
 @pytest.mark.parametrize(
@@ -134,6 +141,7 @@ def test_a_share_of_the_portraits_closes_its_eyes(share):
         ({"window": 128}, "do not fit into pictures of 64"),
         ({"channel_min": 512}, "cannot grow as asked for"),
         ({"photographs": 1.0}, "no pairs"),
+        ({"lids": 0.8}, "together at most 1"),
         ({"weights": {"pixel": 1.0}}, "expected pixel, moved_pixel"),
         ({"identity": Path("nowhere")}, "--identity needs --tracker"),
     ],

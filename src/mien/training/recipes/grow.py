@@ -38,7 +38,7 @@ from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
 from mien.training.refining import Inversion, Lessons, draw_lessons
 
-LIDS = ("blink_left", "blink_right")
+LIDS, GAZE = ("blink_left", "blink_right"), ("gaze_x", "gaze_y")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,14 @@ class GrowRecipe:
         directions: run or bundle whose A moves codes; None takes the encoder's.
         tracker: run or bundle whose Net3D says whether portraits that move show what was asked for; refinement that
             sees finer would rather keep their eyes open. None leaves that out.
+        closely: let it look at mouth and eyes enlarged, if the tracker does so.
         identity: run of recipe `identity` whose net says whether what moves is still the same person; needs a tracker.
             The finer that net sees the better: what is coarse is held already. None leaves that out.
         data: frames in scenes, at the new resolution: a folder of rendered heads.
         channel_min: least width of the new layers; None: as the generator's formula has it.
         batch: sources of a step, `photographs` of them (a share) portraits of nobody real (needs the data pack), which
             move like somebody else.
-        lids: share of the portraits that close their eyes as well.
+        lids, glances: shares of the portraits that close their eyes as well, and that look anywhere.
         plain: share of the pairs that are drawn from their codes alone, too, as method `directions` draws them.
         window: side of the windows through which the discriminator looks.
         critic_base: its channel base (see `DiscriminatorConfig`).
@@ -75,11 +76,13 @@ class GrowRecipe:
     data: Path
     directions: Path | None = None
     tracker: Path | None = None
+    closely: bool = True
     identity: Path | None = None
     channel_min: int | None = 24
     batch: int = 6
     photographs: float = 0.5
     lids: float = 0.35
+    glances: float = 0.3
     plain: float = 0.5
     window: int = 128
     critic_base: int = 2048
@@ -99,13 +102,15 @@ class GrowRecipe:
         """Sources of a step and the portraits among them.
 
         Raises:
-            TrainingError: they leave no pairs, or do not divide among the processes; the losses' names are wrong; or
-                there is an identity net and no tracker.
+            TrainingError: they leave no pairs, or do not divide among the processes; the losses' names are wrong; more
+                than all portraits have busy eyes; or there is an identity net and no tracker.
         """
         if set(self.weights) != set(GROWTH_WEIGHTS):
             raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(GROWTH_WEIGHTS)}")
         if self.identity and not self.tracker:
             raise TrainingError("an identity net judges what Net3D reads: --identity needs --tracker")
+        if min(self.lids, self.glances) < 0 or self.lids + self.glances > 1:
+            raise TrainingError("--lids and --glances are shares of the portraits, together at most 1")
         num_photos = round(self.photographs * self.batch / num_processes) * num_processes
         if self.batch % num_processes or not 0 <= num_photos < self.batch:
             raise TrainingError(f"a batch of {self.batch} with {num_photos} portraits cannot be shared or has no pairs")
@@ -140,11 +145,16 @@ def build(config: GrowRecipe, small: Generator, feature: FeatureRefiner) -> Grow
         raise TrainingError(f"{config.generator}: this generator cannot grow as asked for ({error})") from error
 
 
-def with_closed_lids(lessons: Lessons, motion: MotionSpace, share: float, draws: torch.Generator) -> Lessons:
-    """A share of the portraits that move close their eyes, whatever else they do; frames of scenes do so too rarely."""
-    q, lids = lessons.q_cross.clone(), [motion.index(name) for name in LIDS]
-    chosen = torch.rand(len(q), generator=draws) < share
-    q[:, lids] = torch.where(chosen[:, None], Q_LIMIT, q[:, lids])
+def with_busy_eyes(
+    lessons: Lessons, motion: MotionSpace, lids: float, glances: float, draws: torch.Generator
+) -> Lessons:
+    """Shares of the portraits that move close their eyes, or look anywhere, whatever else they do; frames of scenes do
+    so too rarely."""
+    q, closing, looking = lessons.q_cross.clone(), *([motion.index(n) for n in names] for names in (LIDS, GAZE))
+    chosen = torch.rand(len(q), 1, generator=draws)
+    q[:, closing] = torch.where(chosen < lids, Q_LIMIT, q[:, closing])
+    anywhere = Q_LIMIT * (2 * torch.rand(len(q), len(looking), generator=draws) - 1)
+    q[:, looking] = torch.where((chosen >= lids) & (chosen < lids + glances), anywhere, q[:, looking])
     return replace(lessons, q_cross=q)
 
 
@@ -169,7 +179,7 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
     redrawing = Redrawing(small, refiner, inversion, nets.feature, cast(Grown, average.model).generator)
     pairs = open_pairs(config.data, motion, side)
     photographs = Photographs(side, GENERATED) if counts[1] else None
-    judges = load_judges(config.tracker, config.identity, device) if config.tracker else None
+    judges = load_judges(config.tracker, config.identity, device, closely=config.closely) if config.tracker else None
     maker = torch.optim.Adam(nets.release(), lr=config.lr, betas=(0.5, 0.99))
     refining = torch.optim.Adam(nets.feature.parameters(), lr=config.feature_lr, betas=(0.9, 0.99))
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
@@ -181,7 +191,7 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
         for optimiser, highest in rates:
             set_rate(optimiser, highest * settled(step, run_config.steps, config.settle))
         drawn = draw_lessons(pairs, photographs, motion, counts, run.shared_generator(), crossing=True)
-        drawn = with_closed_lids(drawn, motion, config.lids, run.shared_generator(1))
+        drawn = with_busy_eyes(drawn, motion, config.lids, config.glances, run.shared_generator(1))
         lessons: Lessons = drawn.part(run.share).to(device)
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):

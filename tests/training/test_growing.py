@@ -16,6 +16,7 @@ from mien.perception import IdentityNet
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
 from mien.stylegan2.ops import upsample
 from mien.tracking.regressor import FaceRegressor
+from mien.training import growing
 from mien.training.engine import seeded
 from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, growth_losses, through, watched_losses, windows
 from mien.training.judges import Judges
@@ -137,7 +138,7 @@ class Recogniser(nn.Module):
         return F.normalize(pictures.mean((2, 3)) + 1e-6)
 
 
-def test_likeness_is_asked_of_pairs_and_portraits_against_their_own(system, lessons):
+def test_likeness_is_asked_of_pairs_and_portraits_against_their_own(system, lessons, monkeypatch):
     judges = Judges(cast(FaceRegressor, None), cast(IdentityNet, Recogniser()), cast(ShapeModel, None))
     with torch.no_grad():
         drawn = replace(system.redrawing.draw(lessons, 1), crossed=lessons.images[:0])
@@ -146,6 +147,11 @@ def test_likeness_is_asked_of_pairs_and_portraits_against_their_own(system, less
         swapped = watched_losses(judges, motion, replace(drawn, moved=lessons.targets.flip(0)), lessons)
     assert set(perfect) == {"moved_id"} and float(perfect["moved_id"]) == pytest.approx(0, abs=1e-6)
     assert float(swapped["moved_id"]) > 0.01
+    monkeypatch.setattr(growing, "missed_motion", lambda *_: {"shape": torch.zeros(())})
+    for source, is_own in ((lessons.images[2:], True), (lessons.images[:1], False)):
+        seen = watched_losses(judges, motion, replace(drawn, crossed=source), lessons)
+        assert set(seen) == {"cross_shape", "cross_id", "moved_id"}
+        assert (float(seen["cross_id"]) < 1e-6) == is_own
 
 
 def test_windows_lie_inside_and_show_the_same_place():

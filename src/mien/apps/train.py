@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> None:
     config, run_config = _parse(recipe, name, preset, rest)
     done = recipe.train(config, run_config)
     if done.fabric.global_rank == 0:
-        say(f"{run_config.out}: step {done.step} of {run_config.steps}")
+        say(f"{run_config.out}: step {done.step} of {done.config.steps}")
 
 
 def _recipes() -> list[str]:

@@ -155,7 +155,7 @@ def mapping_losses(
 def train(config: MappingRecipe, run_config: RunConfig) -> Run:
     """Run the recipe; a run found in `run_config.out` is continued. All processes do the same."""
     is_known = config.scheme == "gaussian"
-    run_config = replace(run_config, steps=1) if is_known else run_config
+    run_config = replace(run_config, steps=1, record_every=1) if is_known else run_config
     run = Run(run_config, start_fabric(run_config))
     device = run.fabric.device
     generator = load_generator(config.generator).to(device)

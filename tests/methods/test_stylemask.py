@@ -5,6 +5,7 @@ import torch
 
 from mien.methods import MaskNetworks, StyleMaskConfig, controlled_layers
 from mien.stylegan2 import Generator, GeneratorConfig, Styles
+from mien.training.engine import seeded
 
 WIDTHS = (6, 6, 4)
 
@@ -34,7 +35,8 @@ def test_the_source_in_its_own_pose_is_the_source():
 
 
 def test_masks_can_be_learnt():
-    networks, source, target = MaskNetworks(StyleMaskConfig(widths=WIDTHS)), styles(0), styles(1)
+    networks = seeded(0, lambda: MaskNetworks(StyleMaskConfig(widths=WIDTHS)))
+    source, target = styles(0), styles(1)
     optimiser = torch.optim.Adam(networks.parameters(), lr=1e-2)
     losses = []
     for _ in range(20):

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from mien.face3d import MotionSpace
 from mien.inversion import Encoder, FeatureRefiner, FeatureShift, grow_encoder, seeing_finer
 from mien.losses.adversarial import prefer
-from mien.losses.face import identity_loss
 from mien.losses.image import feature_l1, pyramid_l1
 from mien.methods import DirectionMatrix
 from mien.stylegan2 import Discriminator, DiscriminatorConfig, Generator, Trace, grow_generator
@@ -235,12 +234,7 @@ def watched_losses(judges: Judges, motion: MotionSpace, redrawn: Redrawn, lesson
         missed = missed_motion(judges, motion, redrawn.crossed, lessons.q_cross)
         losses |= {f"cross_{name}": value for name, value in missed.items()}
     if judges.identity is not None:
-        made, truth = [redrawn.moved, redrawn.crossed], lessons.images[len(lessons.targets) :][: len(redrawn.crossed)]
-        with torch.no_grad():
-            wanted = judges.identity(torch.cat([lessons.targets, truth]))
-        unlike = identity_loss(judges.identity(torch.cat(made)), wanted)
-        pairs, others = unlike.split([len(redrawn.moved), len(redrawn.crossed)])
-        losses["moved_id"] = pairs.mean()
-        if len(others):
-            losses["cross_id"] = others.mean()
+        losses["moved_id"] = judges.likeness(redrawn.moved, lessons.targets)["id"]
+        if len(redrawn.crossed):
+            losses["cross_id"] = judges.likeness(redrawn.crossed, lessons.images[-len(redrawn.crossed) :])["id"]
     return losses

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from mien.face3d import FaceParams, MotionSpace, PosedHead, ShapeModel, load_ict
 from mien.losses.adversarial import prefer
@@ -17,7 +16,7 @@ from mien.perception import IdentityNet
 from mien.stylegan2 import Discriminator
 from mien.tracking.closeup import CloseUpNet
 from mien.tracking.regressor import FaceRegressor
-from mien.training.closer import look_closer
+from mien.training.closer import cut, look_closer
 from mien.training.parts import load_closeup, load_identity, load_regressor
 
 FACE_CENTRE, FACE_SIDE = (0.5, 0.59), 0.64
@@ -26,10 +25,9 @@ FACE_CENTRE, FACE_SIDE = (0.5, 0.59), 0.64
 
 def read_faces(regressor: FaceRegressor, images: torch.Tensor) -> FaceParams:
     """What Net3D sees in (B, 3, S, S) head crops, where faces lie in one place; differentiable."""
-    side = regressor.config.crop_px
-    theta = images.new_tensor([[FACE_SIDE, 0, 2 * FACE_CENTRE[0] - 1], [0, FACE_SIDE, 2 * FACE_CENTRE[1] - 1]])
-    field = F.affine_grid(theta.expand(len(images), -1, -1), [len(images), 3, side, side], align_corners=False)
-    reading = regressor(F.grid_sample(images.float(), field, padding_mode="reflection", align_corners=False))
+    side = images.shape[-1]
+    square = (np.asarray(FACE_CENTRE) * side - 0.5, FACE_SIDE * side, 0.0)
+    reading = regressor(cut(images.float(), [square] * len(images), regressor.config.crop_px))
     score = reading.presence.sigmoid()
     return FaceParams(reading.angles, reading.expression.sigmoid(), reading.landmarks, score > 0.5, score)
 

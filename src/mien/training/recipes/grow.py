@@ -108,7 +108,7 @@ class GrowRecipe:
         if set(self.weights) != set(GROWTH_WEIGHTS):
             raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(GROWTH_WEIGHTS)}")
         if self.identity and not self.tracker:
-            raise TrainingError("an identity net judges what Net3D reads: --identity needs --tracker")
+            raise TrainingError("what moves is judged by Net3D first: --identity needs --tracker")
         if min(self.lids, self.glances) < 0 or self.lids + self.glances > 1:
             raise TrainingError("--lids and --glances are shares of the portraits, together at most 1")
         num_photos = round(self.photographs * self.batch / num_processes) * num_processes

@@ -1,5 +1,6 @@
 """The judge's second look is the tracker's, and pixels feel it."""
 
+import math
 from importlib.resources import files
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_a_closer_look_reads_what_the_tracker_reads(networks, crops):
     with torch.no_grad():
         plain, seen = far.read(images), close.read(images)
     assert torch.equal(plain.angles, seen.angles)
+    assert (plain.angles - wanted.angles).abs().max() < math.radians(5), "the first look finds the face"
     error, before = ((x.expression - wanted.expression).abs() for x in (seen, plain))
     assert error.mean() < 0.02 and error.mean() < 0.8 * before.mean()
 

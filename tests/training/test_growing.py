@@ -18,7 +18,17 @@ from mien.stylegan2.ops import upsample
 from mien.tracking.regressor import FaceRegressor
 from mien.training import growing
 from mien.training.engine import seeded
-from mien.training.growing import GROWTH_WEIGHTS, Grown, Redrawing, growth_losses, through, watched_losses, windows
+from mien.training.growing import (
+    BELOW_EYES,
+    GROWTH_WEIGHTS,
+    Grown,
+    Redrawing,
+    growth_losses,
+    look,
+    through,
+    watched_losses,
+    windows,
+)
 from mien.training.judges import Judges
 from mien.training.refining import Inversion, Lessons
 
@@ -93,9 +103,9 @@ def test_only_what_lies_behind_the_refined_map_learns(system, lessons):
         "rgbs.3",
     }
     assert {n.split(".affine")[0] for n in names if ".affine." in n} == {"convs.5", "convs.6", "rgbs.3"}
-    losses = growth_losses(
-        system.redrawing.draw(lessons, 1), lessons, grown.discriminator.requires_grad_(False), [(slice(16),) * 2] * 6, 1
-    )
+    drawn = system.redrawing.draw(lessons, 1)
+    views = look(drawn, lessons, 16, torch.Generator().manual_seed(0))
+    losses = growth_losses(drawn, lessons, grown.discriminator.requires_grad_(False), views, 1)
     torch.stack([GROWTH_WEIGHTS[k] * v for k, v in losses.items()]).sum().backward()
     taught = {n for n, p in grown.named_parameters() if p.grad is not None and p.grad.any()}
     assert all(n.startswith(("generator.", "feature.")) for n in taught)
@@ -113,22 +123,56 @@ def test_what_has_no_true_answer_teaches_the_transformer_alone(system, lessons):
 
 def test_the_losses_are_set_against_each_other(system, lessons):
     critic = Discriminator(CRITIC)
-    places = windows(6, 32, 16, torch.Generator().manual_seed(0))
+
+    def lost(drawn, finest=0.5):
+        return growth_losses(drawn, lessons, critic, look(drawn, lessons, 16, torch.Generator().manual_seed(0)), finest)
+
     with torch.no_grad():
         drawn = system.redrawing.draw(lessons, 1)
-        losses = growth_losses(drawn, lessons, critic, places, 0.5)
+        losses = lost(drawn)
         perfect = replace(drawn, still=lessons.images, moved=lessons.targets, plain=lessons.targets[:1])
-        best = growth_losses(perfect, lessons, critic, places, 0.5)
+        best = lost(replace(perfect, crossed=lessons.images[2:]))
         upsampled = F.interpolate(drawn.before, scale_factor=2, mode="nearest")
-        kept = replace(drawn, moved=upsampled[:2], crossed=upsampled[2:3], plain=upsampled[3:])
-        same = growth_losses(kept, lessons, critic, places, 0.5)
-        blurred = growth_losses(drawn, lessons, critic, places, 0.0)
-    assert set(losses) == {name for name in GROWTH_WEIGHTS if not name.startswith(("cross_", "moved_id"))}
+        same = lost(replace(drawn, crossed=upsampled[2:3], plain=upsampled[3:]))
+        blurred = lost(drawn, 0.0)
+    judged = {"cross_fool"} | {name for name in GROWTH_WEIGHTS if not name.startswith(("cross_", "moved_id"))}
+    assert set(losses) == judged
     assert all(value > 0 for value in losses.values())
     assert float(best["pixel"]) == float(best["moved_pixel"]) == float(best["texture"]) == 0
-    assert float(best["fool"]) == pytest.approx(0.6931, abs=1e-3), "the same pictures are preferred by chance"
+    for name in ("fool", "cross_fool"):
+        assert float(best[name]) == pytest.approx(0.6931, abs=1e-3), "the same pictures are preferred by chance"
+    assert float(losses["cross_fool"]) != pytest.approx(0.6931, abs=1e-3)
     assert float(same["kept"]) == pytest.approx(0, abs=1e-6) and float(losses["kept"]) > 1e-3
     assert blurred["pixel"] < losses["pixel"] and blurred["moved_pixel"] < losses["moved_pixel"]
+
+
+def test_pairs_follow_their_true_frames_alone(system, lessons):
+    """What the smaller system made of a pair does not hold it, and what there is not is not compared."""
+    critic, draws = Discriminator(CRITIC), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        drawn = system.redrawing.draw(lessons, 1)
+        other = replace(drawn, before=torch.cat([drawn.before[:2] + 1, drawn.before[2:]]))
+        views = look(drawn, lessons, 16, draws)
+        now, then = (growth_losses(one, lessons, critic, views, 0.5) for one in (drawn, other))
+        bare = replace(drawn, crossed=drawn.crossed[:0], plain=drawn.plain[:0], before=drawn.before[:2])
+        few = growth_losses(bare, lessons, critic, look(bare, lessons, 16, draws), 0.5)
+    assert now == then
+    assert set(now) - set(few) == {"kept", "cross_fool"}
+
+
+def test_photographs_that_moved_are_seen_beside_themselves_below_the_eyes(system, lessons):
+    rows = torch.linspace(0, 1, 32).view(1, 1, -1, 1).expand(1, 3, 32, 32)
+    with torch.no_grad():
+        drawn = replace(system.redrawing.draw(lessons, 1), crossed=rows)
+    lessons = replace(lessons, images=torch.cat([lessons.images[:2], rows + 5]))
+    draws = torch.Generator().manual_seed(1)
+    tops = set()
+    for _ in range(20):
+        views = look(drawn, lessons, 12, draws)
+        assert len(views.true) == len(views.made) == 7, "three at rest, two pairs, one plain, one that moved"
+        torch.testing.assert_close(views.true[-1], views.made[-1] + 5)
+        tops.add(round(31 * float(views.made[-1, 0, 0, 0])))
+    assert min(tops) == round(BELOW_EYES * 32) and max(tops) == 20
 
 
 class Recogniser(nn.Module):
@@ -167,3 +211,4 @@ def test_windows_lie_inside_and_show_the_same_place():
     for picture, (top, left) in zip(seen, places, strict=True):
         assert (float(picture[0, 0, 0]), float(picture[1, 0, 0])) == (top.start, left.start)
     assert windows(3, 32, 32, torch.Generator()) == [(slice(0, 32), slice(0, 32))] * 3
+    assert windows(3, 32, 32, torch.Generator(), below=0.5) == [(slice(0, 32), slice(0, 32))] * 3, "no lower than fits"

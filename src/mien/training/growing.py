@@ -3,9 +3,9 @@
 Codes, directions and masks act in front of the refined feature map; the layers behind it only draw what that map says.
 So they alone learn to draw it finer, together with new ones at twice the resolution, and everything in front of them
 goes on meaning what it meant: a head that turned by ten degrees still does. Refinement learns with them, from sources
-of twice the side. What moves is held, at a quarter of the new resolution, to what the system of before makes of it;
-what is finer comes from the true frames, pixel by pixel and from a discriminator that compares each true frame with its
-own redrawing through random windows.
+of twice the side. What is finer comes from the true frames, pixel by pixel and from a discriminator that compares each
+true frame with its own redrawing through random windows. What moves and has no true frame is held, at a quarter of the
+new resolution, to what the system of before makes of it, and compared with its own source, below the eyes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from mien.training.refining import Inversion, Lessons
 GROWTH_WEIGHTS = {
     "pixel": 8.0,
     "moved_pixel": 5.0,
-    "kept": 60.0,
+    "kept": 20.0,
     "energy": 0.001,
     "texture": 2.0,
     "fool": 1.5,
+    "cross_fool": 1.0,
     "cross_shape": 0.5,
     "cross_eye": 2.5,
     "cross_mouth": 1.0,
@@ -43,6 +44,9 @@ GROWTH_WEIGHTS = {
 """Of the losses: see `growth_losses`; then `watched_losses`, as far as there are judges."""
 KEPT_SHRINK = 4
 """Pictures smaller by this factor stay what they were."""
+BELOW_EYES = 0.44
+"""Where eyes end in the `head` crop, as a share of its side. Few photographs close them or look aside, so a
+discriminator that saw the eyes of moved ones would take that for what gives them away."""
 
 
 class Grown(nn.Module):
@@ -114,9 +118,9 @@ class Redrawn:
     delta: torch.Tensor
 
     @property
-    def kept(self) -> torch.Tensor:
-        """(P + C + N, 3, S, S) the pictures that `before` belongs to."""
-        return torch.cat([self.moved, self.crossed, self.plain])
+    def kept(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What has no true frame, or shows what codes alone mean, (C + N, 3, S, S), and what it was before."""
+        return torch.cat([self.crossed, self.plain]), self.before[len(self.moved) :]
 
     @property
     def judged(self) -> torch.Tensor:
@@ -126,6 +130,10 @@ class Redrawn:
     def true_frames(self, lessons: Lessons) -> torch.Tensor:
         """(B + P + N, 3, S, S) what `judged` should show."""
         return torch.cat([lessons.images, lessons.targets, lessons.targets[: len(self.plain)]])
+
+    def sources(self, lessons: Lessons) -> torch.Tensor:
+        """(C, 3, S, S) what `crossed` shows, before it moved."""
+        return lessons.images[len(lessons.images) - len(self.crossed) :]
 
 
 @dataclass(frozen=True)
@@ -177,49 +185,86 @@ class Redrawing:
         return refiner.moving(FeatureShift(own, source, refiner.transformer.rest(own, source)))
 
 
-def windows(count: int, side: int, window: int, draws: torch.Generator) -> list[tuple[slice, slice]]:
-    """Random squares (rows, columns) of `window` pixels in `count` pictures of `side` pixels."""
-    corners = torch.randint(side - window + 1, (count, 2), generator=draws).tolist()
-    return [(slice(top, top + window), slice(left, left + window)) for top, left in corners]
+Windows = list[tuple[slice, slice]]
 
 
-def through(pictures: torch.Tensor, places: list[tuple[slice, slice]]) -> torch.Tensor:
+def windows(count: int, side: int, window: int, draws: torch.Generator, *, below: float = 0.0) -> Windows:
+    """Random squares (rows, columns) of `window` pixels in `count` pictures of `side` pixels.
+
+    Their rows begin at least `below` (a share of the side) from the top, or as far down as windows fit.
+    """
+    last = side - window
+    first = min(round(below * side), last)
+    tops = torch.randint(first, last + 1, (count,), generator=draws).tolist()
+    lefts = torch.randint(last + 1, (count,), generator=draws).tolist()
+    return [(slice(top, top + window), slice(left, left + window)) for top, left in zip(tops, lefts, strict=True)]
+
+
+def through(pictures: torch.Tensor, places: Windows) -> torch.Tensor:
     """(N, 3, S, S) → (N, 3, W, W): each picture through its window."""
     return torch.stack([picture[:, rows, columns] for picture, (rows, columns) in zip(pictures, places, strict=True)])
 
 
+@dataclass(frozen=True)
+class Views:
+    """What the discriminator is shown, pair by pair: true and made pieces of pictures, (B + P + N + C, 3, W, W).
+
+    The last C pairs show photographs as they are and the same ones moved; in all others both show the same.
+    """
+
+    true: torch.Tensor
+    made: torch.Tensor
+
+
+def look(redrawn: Redrawn, lessons: Lessons, window: int, draws: torch.Generator) -> Views:
+    """Look at everything through random windows, at what has no true frame below the eyes."""
+    side = redrawn.still.shape[-1]
+    places = windows(len(redrawn.judged), side, window, draws)
+    places += windows(len(redrawn.crossed), side, window, draws, below=BELOW_EYES)
+    true = torch.cat([redrawn.true_frames(lessons), redrawn.sources(lessons)])
+    made = torch.cat([redrawn.judged, redrawn.crossed])
+    return Views(through(true, places), through(made, places))
+
+
 def growth_losses(
-    redrawn: Redrawn, lessons: Lessons, critic: Discriminator, places: list[tuple[slice, slice]], finest: float
+    redrawn: Redrawn, lessons: Lessons, critic: Discriminator, views: Views, finest: float
 ) -> dict[str, torch.Tensor]:
     """Means of the losses of `GROWTH_WEIGHTS`.
 
-    `pixel` compares sources, `moved_pixel` what moved, with the true frames (`pyramid_l1`); `kept` compares what moved
-    with the pictures of before, at a quarter of the side; `energy` is the mean square of Δf; `texture` and `fool` are
-    the discriminator's, which is frozen.
+    `pixel` compares sources, `moved_pixel` what moved, with the true frames (`pyramid_l1`); `kept` compares what has no
+    true frame, or codes alone, with the pictures of before, at a quarter of the side; `energy` is the mean square of
+    Δf; `texture`, `fool` and, where photographs move, `cross_fool` are the discriminator's, which is frozen.
 
     Args:
         redrawn: pictures with gradients.
         lessons: what was drawn.
-        critic: looks through windows.
-        places: windows of the judged pictures (see `windows`).
+        critic: the discriminator.
+        views: what it sees of them (see `look`).
         finest: what the finest level and the edges count in the pixel losses: what cannot be foretold asks for blur.
     """
-    small, before = F.avg_pool2d(redrawn.kept, KEPT_SHRINK), F.avg_pool2d(redrawn.before, KEPT_SHRINK // 2)
     with torch.no_grad():
-        truth = critic.features(through(redrawn.true_frames(lessons), places))
+        truth = critic.features(views.true)
         wanted = critic.judge(truth[-1]).float()
-    maps = critic.features(through(redrawn.judged, places))
+    maps, num_judged = critic.features(views.made), len(redrawn.judged)
+    fooled = prefer(critic.judge(maps[-1]).float(), wanted)
+    ours, theirs = ([level[:num_judged] for level in levels[:-1]] for levels in (maps, truth))
     count = len(redrawn.plain)
     moved = torch.cat([redrawn.moved, redrawn.plain])
     answers, weight = (torch.cat([x, x[:count]]) for x in (lessons.targets, lessons.target_weight))
-    return {
+    losses = {
         "pixel": pyramid_l1(redrawn.still, lessons.images, lessons.weight, finest=finest).mean(),
         "moved_pixel": pyramid_l1(moved, answers, weight, finest=finest).mean(),
-        "kept": (small - before).abs().mean(),
         "energy": redrawn.delta.float().square().mean(),
-        "texture": feature_l1(maps[:-1], truth[:-1]).mean(),
-        "fool": prefer(critic.judge(maps[-1]).float(), wanted).mean(),
+        "texture": feature_l1(ours, theirs).mean(),
+        "fool": fooled[:num_judged].mean(),
     }
+    now, before = redrawn.kept
+    if len(now):
+        small, before = F.avg_pool2d(now, KEPT_SHRINK), F.avg_pool2d(before, KEPT_SHRINK // 2)
+        losses["kept"] = (small - before).abs().mean()
+    if len(redrawn.crossed):
+        losses["cross_fool"] = fooled[num_judged:].mean()
+    return losses
 
 
 def watched_losses(judges: Judges, motion: MotionSpace, redrawn: Redrawn, lessons: Lessons) -> dict[str, torch.Tensor]:

@@ -81,6 +81,7 @@ def test_portraits_that_move_are_held_to_what_they_were_and_read(recipe, run_con
     same_weights(whole, grow.train(recipe(**changes), run_config("parts", 3)))
     lines = (whole.config.out / "metrics.jsonl").read_text()
     read, known = ("cross_shape", "cross_eye", "cross_mouth", "cross_expression"), ("cross_id", "moved_id")
+    assert "cross_fool" in lines
     assert all((name in lines) == ("tracker" in judges) for name in read)
     assert all((name in lines) == ("identity" in judges) for name in known)
 

@@ -28,9 +28,8 @@ from mien.training.growing import (
     Redrawing,
     Redrawn,
     growth_losses,
-    through,
+    look,
     watched_losses,
-    windows,
 )
 from mien.training.judges import load_judges
 from mien.training.parts import describe, load_directions, load_encoder, load_feature, load_generator
@@ -123,7 +122,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # two cores, nearly two hours for the step from 128² to 256²; end it with --max-minutes
     "two-core": {},
     # one large GPU
-    "accelerator": {"batch": 48, "window": 256, "critic_base": 8192, "channel_min": 64, "warm_up": 500},
+    "accelerator": {"batch": 48, "critic_base": 8192, "channel_min": 64, "warm_up": 500},
 }
 STEPS = {"tiny": 20, "two-core": 5_900, "accelerator": 60_000}
 
@@ -196,20 +195,19 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
         nets.discriminator.requires_grad_(False)
         with run.fabric.autocast(), torch.set_grad_enabled(step >= config.warm_up):
             redrawn = redrawing.draw(lessons, round(config.plain * len(lessons.targets)))
-            places = windows(len(redrawn.judged), side, config.window, run.generator())
-            losses = growth_losses(redrawn, lessons, nets.discriminator, places, config.finest)
+            views = look(redrawn, lessons, config.window, run.generator())
+            losses = growth_losses(redrawn, lessons, nets.discriminator, views, config.finest)
             if judges is not None:
                 losses |= watched_losses(judges, motion, redrawn, lessons)
         if step >= config.warm_up:
             run.descend(maker, total_loss([losses], config.weights), refining)
         nets.discriminator.requires_grad_(True)
         gamma = config.r1 * config.r1_every if run.every(config.r1_every) else None
-        true, made = redrawn.true_frames(lessons), redrawn.judged.detach()
         with run.fabric.autocast():
-            judged = judge_loss(nets.discriminator, through(true, places), through(made, places), gamma)
+            judged = judge_loss(nets.discriminator, views.true, views.made.detach(), gamma)
         run.descend(critic, torch.stack(list(judged.values())).sum())
         run.record(**losses, **judged)
-        average.update(nets, len(places), (step + 1) * len(places))
+        average.update(nets, len(views.made), (step + 1) * len(views.made))
         if run.every(run_config.sample_every):
             run.sample("grown", shown(lessons, redrawn), columns=len(lessons.images))
     return run

@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional as F
 
 from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config, filling, seeing_finer
-from mien.inversion.feature import warp
 from mien.stylegan2 import Generator, GeneratorConfig, Trace
 
 SIZES = GeneratorConfig(resolution=32, latent_dim=8, style_dim=8, channel_base=256, channel_max=12, mapping_layers=1)
@@ -90,16 +89,6 @@ def test_one_source_serves_many_frames_in_any_batches(generator, refiner, monkey
     torch.testing.assert_close(parted, together, rtol=1e-4, atol=1e-4)
 
 
-def test_a_flow_in_half_sides_carries_a_map():
-    picture = torch.zeros(1, 1, 8, 8)
-    picture[0, 0, 3, 5] = 1
-    flow = torch.zeros(1, 2, 8, 8)
-    torch.testing.assert_close(warp(picture, flow), picture)
-    flow[:, 0] = 2 / 8  # each place takes what lies one sample to the right
-    moved = warp(picture, flow)
-    assert float(moved[0, 0, 3, 4]) == pytest.approx(1) and float(moved.sum()) == pytest.approx(1)
-
-
 @pytest.mark.parametrize("matching", [None, 16])
 def test_the_flow_learns_to_follow_features_that_move(matching):
     """Features and their shift move together by two samples; the transformer sees the former and finds the latter."""
@@ -169,44 +158,6 @@ def test_gradients_of_a_moved_face_reach_the_transformer_alone(generator, refine
     generator.synthesis(code, trace=refiner.moving(loose)).square().mean().backward()
     assert all(p.grad is None for p in [*refiner.encoder.parameters(), *generator.parameters()])
     assert all(p.grad is not None and p.grad.any() for p in refiner.transformer.parameters())
-
-
-def test_matching_finds_what_moved_far():
-    """A map of one bright place each; where it has moved to, the flow leads back."""
-    from mien.inversion.feature import Matching
-
-    config = FeatureConfig(resolution=32, channels=1, picture=32)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Matching(config, 8)
-    network.sharpness.data.fill_(3.0)
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
-    noise = draws(1)
-    axis = torch.arange(32.0)
-
-    def bump(at: torch.Tensor) -> torch.Tensor:
-        along = torch.exp(-((axis - at[:, :, None]) ** 2) / 8)
-        return 3 * along[:, 1, :, None] * along[:, 0, None, :]
-
-    def example(count: int) -> tuple[torch.Tensor, ...]:
-        first, second = 6 + 20 * torch.rand(2, count, 2, generator=noise)
-        return bump(first)[:, None], bump(second)[:, None], second.round().long(), (first - second) / 16
-
-    def error() -> tuple[float, float]:
-        source, moved, at, wanted = example(64)
-        got = network(source, moved)[torch.arange(64), :, at[:, 1], at[:, 0]]
-        return float((got - wanted).abs().mean()), float(wanted.abs().mean())
-
-    for _ in range(150):
-        source, moved, at, wanted = example(16)
-        got = network(source, moved)[torch.arange(16), :, at[:, 1], at[:, 0]]
-        loss = (got - wanted).abs().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    with torch.no_grad():
-        off, moved_by = error()
-    assert off < 0.35 * moved_by
 
 
 @pytest.mark.parametrize("fine", [None, 12])

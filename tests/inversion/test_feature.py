@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config, filling, seeing_finer
+from mien.inversion import FeatureConfig, FeatureRefiner, copying, feature_config, filling, following, seeing_finer
+from mien.inversion.feature import Field
 from mien.stylegan2 import Generator, GeneratorConfig, Trace
 
 SIZES = GeneratorConfig(resolution=32, latent_dim=8, style_dim=8, channel_base=256, channel_max=12, mapping_layers=1)
@@ -21,13 +22,17 @@ def generator() -> Generator:
         return Generator(SIZES).requires_grad_(False).eval()
 
 
-@pytest.fixture(params=[False, True], ids=["carries", "fills"])
+@pytest.fixture(params=["carries", "fills", "follows"])
 def refiner(request) -> FeatureRefiner:
     """Networks that do something: the last layers, which begin at zero, are filled."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         made = FeatureRefiner(feature_config(SIZES, 16, width=8, matching=8))
-        made = (filling(made) if request.param else made).requires_grad_(False)
+        made = {"carries": lambda x: x, "fills": filling, "follows": lambda x: following(filling(x), 8, 0.0)}[
+            request.param
+        ](made).requires_grad_(False)
+        for correct in made.transformer.tracing.corrections if made.config.tracing else ():
+            correct.write.weight.normal_()
         made.encoder.write.weight.normal_()
         made.transformer.write.weight.normal_()
     return made
@@ -199,11 +204,11 @@ def test_the_finer_map_is_added_where_it_belongs_and_moves_with_the_same_flow(ge
     generator.synthesis(code, trace=trace)
     assert torch.equal(trace.features[names[0]], plain.features[names[0]])
     torch.testing.assert_close(trace.features[names[1]] - plain.features[names[1]], dot, rtol=0, atol=1e-5)
-    transformer, fields = finer.transformer, torch.zeros(1, finer.transformer.num_fields, 16, 16)
-    fields[:, 0], fields[:, 3] = 2 / 32, 1.5  # half a cell of 16 to the right is one of 32; factors: 1 and 1.5
-    flow, factors, added = fields[:, :2], fields[:, 2:4], fields[:, 4:]
-    factors[:, 0] = 1.0
-    transformer.field = lambda *_: (flow, factors, added)
+    transformer, flow = finer.transformer, torch.zeros(1, 2, 16, 16)
+    flow[:, 0] = 2 / 32  # half a cell of 16 to the right is one of 32
+    factors = torch.tensor([1.0, 1.5]).view(1, 2, 1, 1).expand(-1, -1, 16, 16)
+    field = Field(flow, factors, torch.zeros(1, 1, 16, 16), torch.zeros(1, 12, 16, 16))
+    transformer.field = lambda *_: field
     moved = transformer(delta, plain.features[names[0]], plain.features[names[0]])
     assert not moved[:, :12].any()
     torch.testing.assert_close(F.pixel_shuffle(moved[:, 12:], 2), 1.5 * dot.roll(-1, 3), rtol=0, atol=1e-5)
@@ -217,10 +222,10 @@ def test_the_finer_map_has_a_factor_of_its_own(generator, refiner):
     delta, f, moved = (torch.randn(1, 12, 16, 16, generator=draws(i)) for i in range(3))
     with torch.no_grad():
         known, now = old.field(delta, f, moved), finer.field(torch.cat([delta] * 5, 1), f, moved)
-    torch.testing.assert_close(now[0], known[0])
-    torch.testing.assert_close(now[1][:, :1], known[1])
-    assert torch.equal(now[1][:, 1:], torch.ones(1, 1, 16, 16))
-    torch.testing.assert_close(now[2], known[2])
+    for name in ("flow", "share", "added"):
+        torch.testing.assert_close(getattr(now, name), getattr(known, name))
+    torch.testing.assert_close(now.factors[:, :1], known.factors)
+    assert torch.equal(now.factors[:, 1:], torch.ones(1, 1, 16, 16))
 
 
 @pytest.mark.parametrize("fold", [0, 3, 8])
@@ -233,3 +238,46 @@ def test_a_finer_map_needs_pictures_as_fine():
     FeatureConfig(picture=64, resolution=16, fold=2, fine=8)
     with pytest.raises(ValueError, match="as many squares"):
         FeatureConfig(picture=64, resolution=16, fold=4, fine=8)
+
+
+@pytest.mark.parametrize("refiner", ["carries", "fills"], indirect=True)
+def test_a_refiner_that_follows_starts_as_before(refiner):
+    before, after = refiner.transformer, following(refiner, 8).transformer
+    delta, f, moved = (torch.randn(2, 12, 16, 16, generator=draws(i)) for i in range(3))
+    with torch.no_grad():
+        old, new = before.field(delta, f, moved), after.field(delta, f, moved)
+        for name in ("flow", "factors", "added"):
+            torch.testing.assert_close(getattr(new, name), getattr(old, name), rtol=1e-5, atol=1e-5)
+        assert old.share.shape[1] == 0
+        torch.testing.assert_close(new.share, torch.full((2, 1, 16, 16), 1 / (1 + torch.e**5)), rtol=1e-4, atol=0)
+        was, now = before(delta, f, moved), after(delta, f, moved)
+    assert (was - now).abs().max() < 0.01 * was.abs().max()
+
+
+def test_what_is_open_shows_the_carried_map_in_the_place_of_the_moved_one(generator):
+    """With a flow known to lead one cell to the right: all of the carried map, half of it, and the moved one alone."""
+    made = following(FeatureRefiner(feature_config(SIZES, 16, width=8, matching=8)), 8).requires_grad_(False)
+    f, moved, none = torch.randn(1, 12, 16, 16), torch.randn(1, 12, 16, 16), torch.zeros(1, 12, 16, 16)
+    rest, flow = made.transformer.rest(none, f), torch.zeros(1, 2, 16, 16)
+    flow[:, 0] = 2 / 16
+    carried = torch.cat([f[..., 1:], torch.zeros(1, 12, 16, 1)], -1)
+    known = made.transformer.field(none, f, moved, rest)
+    for share in (0.0, 0.5, 1.0):
+        field = known._replace(flow=flow, share=torch.full((1, 1, 16, 16), share))
+        made.transformer.field = lambda *_, field=field: field  # type: ignore[method-assign]
+        torch.testing.assert_close(
+            moved + made.transformer(none, f, moved, rest), share * carried + (1 - share) * moved, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_the_flow_of_maps_alone_is_none_at_rest_and_needs_its_parts(refiner):
+    transformer = refiner.transformer
+    f, moved = torch.randn(2, 12, 16, 16, generator=draws()), torch.randn(2, 12, 16, 16, generator=draws(1))
+    if not refiner.config.tracing:
+        with pytest.raises(ValueError, match="follows nothing"):
+            transformer.flow(f, moved)
+        return
+    assert transformer.flow(f, f).abs().max() < 1e-5
+    transformer.write.weight.zero_()
+    whole = transformer.field(torch.randn(2, 12, 16, 16, generator=draws(2)), f, moved).flow
+    torch.testing.assert_close(transformer.flow(f, moved), whole, rtol=1e-4, atol=1e-5)

@@ -100,6 +100,18 @@ def test_rows_reach_their_layers(generator):
         generator.styles(wp[:, :-1])
 
 
+@pytest.mark.parametrize("noise", ["fixed", "none"])
+def test_a_feature_map_comes_without_what_lies_behind_it(generator, noise):
+    code = torch.randn(3, generator.num_rows, 16, generator=torch.Generator().manual_seed(2))
+    trace, drawn = Trace(read=("conv3",)), []
+    generator.synthesis(code, noise=noise, trace=trace)
+    generator.convs[4].register_forward_pre_hook(lambda *_: drawn.append(1))
+    torch.testing.assert_close(generator.feature_map(code, "conv3", noise), trace.features["conv3"])
+    assert not drawn
+    with pytest.raises(ValueError, match="conv0 to conv6"):
+        generator.feature_map(code, "conv7")
+
+
 def test_features_can_be_read_and_replaced(generator):
     wp = torch.randn(2, generator.num_rows, 16)
     reading = Trace(read=("conv3",))

@@ -12,6 +12,7 @@ from mien.inversion.feature import (
     copying,
     feature_config,
     filling,
+    following,
     seeing_finer,
 )
 from mien.inversion.tuning import TuningConfig, tune_generator
@@ -31,6 +32,7 @@ __all__ = [
     "copying",
     "feature_config",
     "filling",
+    "following",
     "grow_encoder",
     "refine_encoder",
     "seeing_finer",

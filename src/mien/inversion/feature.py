@@ -16,17 +16,21 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from mien.images import shrink_to
-from mien.inversion.flow import Matching, warp
+from mien.inversion.flow import Matching, Tracing, warp
 from mien.stylegan2 import GeneratorConfig, Trace
 from mien.stylegan2.discriminator import ResidualDown
 from mien.stylegan2.layers import EqualConv
 from mien.stylegan2.ops import upsample
+
+SHUT = -5.0
+"""Logit of a share of less than a hundredth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,10 @@ class FeatureConfig:
         fine: width of the generator's map of twice the side where that is refined, too; None refines one map.
         fills: add to the carried Δf what the moved face shows and the source did not: teeth behind lips that part,
             lids that close. None carries Δf alone.
+        tracing: width of the networks that correct the flow along itself (`mien.inversion.flow.Tracing`). None leaves
+            it as matching and convolutions give it.
+        blends: carry the source's map, too, and put it in the place of the moved one as far as a share says that the
+            transformer finds place by place. None adds to the moved map alone.
     """
 
     resolution: int = 32
@@ -59,6 +67,8 @@ class FeatureConfig:
     fills: bool | None = None
     fold: int | None = None
     fine: int | None = None
+    tracing: int | None = None
+    blends: bool | None = None
 
     def __post_init__(self) -> None:
         factor = self.picture // max(1, self.resolution)
@@ -137,14 +147,32 @@ class FeatureEncoder(nn.Module):
         return torch.cat([delta, F.pixel_unshuffle(fine, 2)], 1)
 
 
+class Field(NamedTuple):
+    """How Δf is carried, on the map's own places.
+
+    Attributes:
+        flow: (B, 2, R, R), (x, y) in half sides of the map.
+        factors: (B, 1 or 2, R, R) in 0…2, of Δf; the second one is that of the map of twice the side.
+        share: (B, 1, R, R) in 0…1, how much of the moved map the carried one replaces; no channels where it does not.
+        added: (B, C, R, R) what is added; no channels where nothing is.
+    """
+
+    flow: torch.Tensor
+    factors: torch.Tensor
+    share: torch.Tensor
+    added: torch.Tensor
+
+
 class FeatureTransformer(nn.Module):
     """FT: Δf (B, D, R, R), the source's f and the moved f (B, C, R, R) → Δf as the moved face needs it.
 
-    FT(Δf) = 2σ(n_m) ⊙ warp(Δf, ½·tanh(n_xy) + m) + n_f, with n = N(Δf, f, f_moved) − N(Δf, f, f) and
-    m = M(f, f_moved) − M(f, f): a face that does not move keeps its Δf exactly, whatever N and M are. N, convolutions,
-    sees the map at its own side, at half and at a quarter of it; M, `Matching`, all places at once. n_f is there where
-    the configuration says `fills`. What belongs to a map of twice the side goes along with the same flow, by cells of
-    half the size and with a factor of its own; N does not see it.
+    FT(Δf) = 2σ(n_m) ⊙ warp(Δf, v) + σ(n_b + β) ⊙ (warp(f, v) − f_moved) + n_f with the flow v = u + m + t, where
+    u = ½·tanh(n_xy), n = N(Δf, f, f_moved) − N(Δf, f, f), m = M(f, f_moved) − M(f, f) and
+    t = T(f, f_moved, u + m) − T(f, f, 0): a face that does not move keeps its Δf exactly, whatever N, M and T are. N,
+    convolutions, sees the map at its own side, at half and at a quarter of it; M, `Matching`, all places at once; T,
+    `Tracing`, what lies around where the flow leads. What is blended in with n_b, n_f and t are there where the
+    configuration says so. What belongs to a map of twice the side goes along with the same flow, by cells of half the
+    size and with a factor of its own; N does not see it.
     """
 
     def __init__(self, config: FeatureConfig) -> None:
@@ -158,11 +186,13 @@ class FeatureTransformer(nn.Module):
         nn.init.zeros_(self.write.weight)
         sizes = (config.resolution, config.channels)
         self.matching = None if config.matching is None else Matching(*sizes, config.matching)
+        self.tracing = None if config.tracing is None else Tracing(config.channels, config.tracing)
+        self.openness = nn.Parameter(torch.tensor(SHUT)) if config.blends else None
 
     @property
     def num_fields(self) -> int:
-        """Channels of N: flow, factors, and one for each channel of the map that is filled."""
-        return 2 + self.num_factors + (self.config.channels if self.config.fills else 0)
+        """Channels of N: flow, factors, what is blended, and one for each channel of the map that is filled."""
+        return 2 + self.num_factors + bool(self.config.blends) + (self.config.channels if self.config.fills else 0)
 
     @property
     def num_factors(self) -> int:
@@ -170,38 +200,60 @@ class FeatureTransformer(nn.Module):
         return 1 if self.config.fine is None else 2
 
     def rest(self, delta: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """N(Δf, f, f), and M(f, f) behind it, which are the same for all frames of a source: (B, F, R, R)."""
-        return self._network(delta, source, source)
+        """N(Δf, f, f), and behind it M(f, f) and T(f, f, 0), which are the same for all frames of a source:
+        (B, F, R, R)."""
+        known = self._network(delta, source, source)
+        if self.tracing is None:
+            return known
+        nowhere = torch.zeros_like(source[:, :2], dtype=torch.float32)
+        return torch.cat([known.float(), self.tracing(source, source, nowhere)], 1)
 
     def field(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The flow (B, 2, R, R), (x, y) in half sides of the map; the factors (B, 1 or 2, R, R) in 0…2; and what is
-        added, (B, C, R, R), of no channels where nothing is.
+    ) -> Field:
+        """How Δf is carried.
 
         Args:
             delta, source, moved: as `forward`.
             rest: what `rest` gave for the source; None computes it.
         """
         rest = self.rest(delta, source) if rest is None else rest
-        raw = (self._network(delta, source, moved) - rest).float()
+        answer = self._network(delta, source, moved)
+        raw = (answer - rest[:, : answer.shape[1]]).float()
         flow = 0.5 * raw[:, :2].tanh()
         flow = flow if self.matching is None else flow + raw[:, -2:]
-        first = 2 + self.num_factors
-        return flow, 2 * raw[:, 2:first].sigmoid(), raw[:, first : self.num_fields]
+        if self.tracing is not None:
+            flow = flow + self.tracing(source, moved, flow) - rest[:, -2:].float()
+        first, second = 2 + self.num_factors, 2 + self.num_factors + bool(self.config.blends)
+        factors, share, added = raw[:, 2:first], raw[:, first:second], raw[:, second : self.num_fields]
+        share = share if self.openness is None else (share + self.openness).sigmoid()
+        return Field(flow, 2 * factors.sigmoid(), share, added)
+
+    def flow(self, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+        """m + t alone: the flow (B, 2, R, R) of what can be seen in the generator's own maps.
+
+        Raises:
+            ValueError: the configuration has no matching or no tracing.
+        """
+        if self.matching is None or self.tracing is None:
+            raise ValueError("this transformer follows nothing: it lacks matching or tracing")
+        flow = self.matching(source, moved) - self.matching(source, source)
+        return flow + self.tracing(source, moved, flow) - self.tracing(source, source, torch.zeros_like(flow))
 
     def forward(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
     ) -> torch.Tensor:
         if self.config.copies:
             return delta.expand(len(moved), -1, -1, -1)
-        flow, factors, added = self.field(delta, source, moved, rest)
+        field = self.field(delta, source, moved, rest)
         coarse, fine = delta.float().split([self.config.channels, delta.shape[1] - self.config.channels], 1)
-        carried = factors[:, :1] * warp(coarse, flow)
-        carried = carried + added if self.config.fills else carried
+        carried = field.factors[:, :1] * warp(coarse, field.flow)
+        if self.config.blends:
+            carried = carried + field.share * (warp(source.float(), field.flow) - moved.float())
+        carried = carried + field.added if self.config.fills else carried
         if self.config.fine is None:
             return carried
-        flow, factor = (F.interpolate(x, scale_factor=2, mode="bilinear") for x in (flow, factors[:, 1:]))
+        flow, factor = (F.interpolate(x, scale_factor=2, mode="bilinear") for x in (field.flow, field.factors[:, 1:]))
         return torch.cat([carried, F.pixel_unshuffle(factor * warp(F.pixel_shuffle(fine, 2), flow), 2)], 1)
 
     def _network(self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
@@ -294,6 +346,26 @@ def filling(refiner: FeatureRefiner) -> FeatureRefiner:
     for name, value in stored.items():
         state[name] = torch.cat([value, state[name][len(value) :]]) if value.shape != state[name].shape else value
     other.load_state_dict(state)
+    return other.to(next(refiner.parameters()).device)
+
+
+def following(refiner: FeatureRefiner, tracing: int, openness: float = SHUT) -> FeatureRefiner:
+    """A refiner that may trace its flow and blend, with the weights of one that does neither.
+
+    With the flow of that one, and as good as shut, it answers as that one at first.
+
+    Args:
+        refiner: the one that does not.
+        tracing: see `FeatureConfig`.
+        openness: β, the logit of what is blended of a face that hardly moves.
+    """
+    other = FeatureRefiner(replace(refiner.config, tracing=tracing, blends=True))
+    state, fields = refiner.state_dict(), refiner.transformer.write.weight
+    place = 2 + refiner.transformer.num_factors
+    state["transformer.write.weight"] = torch.cat([fields[:place], torch.zeros_like(fields[:1]), fields[place:]])
+    other.load_state_dict(other.state_dict() | state)
+    assert other.transformer.openness is not None
+    nn.init.constant_(other.transformer.openness, openness)
     return other.to(next(refiner.parameters()).device)
 
 

@@ -17,6 +17,8 @@ from mien.stylegan2.layers import EqualConv
 
 MATCHED_SIDE = 16
 """Side of the grid on which places are matched, each with each."""
+REACHES = (3, 2)
+"""How many cells to each side a flow is corrected by comparing places: at half the side of the map, then at its own."""
 
 
 def places_of(features: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -64,3 +66,62 @@ class Matching(nn.Module):
         for block in self.down:
             x = block(x)
         return self.describe(x)
+
+
+def correlation(here: torch.Tensor, there: torch.Tensor, reach: int) -> torch.Tensor:
+    """How alike places are to those around them in another map: (B, C, H, W) twice → (B, (2·reach + 1)², H, W).
+
+    Mean products over channels; zero beyond the edges. Shifts come row by row, from the upper left.
+    """
+    height, width = here.shape[-2:]
+    around = F.pad(there, (reach,) * 4)
+    rows, columns = range(2 * reach + 1), range(2 * reach + 1)
+    shifted = (around[..., top : top + height, left : left + width] for top in rows for left in columns)
+    return torch.stack([(here * other).mean(1) for other in shifted], 1)
+
+
+class Correction(nn.Module):
+    """One look at what a flow leaves: places, what it brings there, what lies around that → what to add to it."""
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.read = EqualConv(2 * width + (2 * reach + 1) ** 2 + 2, width, 3)
+        self.inner = EqualConv(width, width, 3)
+        self.write = EqualConv(width, 2, 3, act=False)
+        nn.init.zeros_(self.write.weight)
+
+    def forward(self, here: torch.Tensor, there: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """Descriptions (B, W, H, W) of the moved map and of the source's, and a flow; the answer is like the flow."""
+        brought = warp(there.float(), flow).to(here.dtype)
+        cells = here.shape[-1] / 2 * flow
+        alike = correlation(F.normalize(here.float(), dim=1), F.normalize(brought.float(), dim=1), self.reach)
+        x = torch.cat([here, brought, (len(here[0]) * alike).to(here.dtype), cells.to(here.dtype)], 1)
+        return self.write(self.inner(self.read(x))).float() * (2 / here.shape[-1])
+
+
+class Tracing(nn.Module):
+    """What is to be added to a rough flow, found by comparing both maps along it: pyramid, warping, cost volume (Sun et
+    al. 2018, PWC-Net), here at half the side of the map and at its own. Begins at zero."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.read = EqualConv(channels, width, 1)
+        self.describe = EqualConv(width, width, 3)
+        self.down = ResidualDown(width, width)
+        self.corrections = nn.ModuleList(Correction(width, reach) for reach in REACHES)
+
+    def forward(self, source: torch.Tensor, moved: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """Maps (B, C, R, R) and a flow (B, 2, R, R) between them; the answer is like the flow."""
+        is_shared = len(source) > 1 and source.stride(0) == 0
+        here, there = self._described(moved), self._described(source[:1] if is_shared else source)
+        begun = flow
+        for correct, to, back in zip(self.corrections, here, there, strict=True):
+            rough = F.interpolate(begun, size=to.shape[-2:], mode="bilinear", align_corners=False)
+            added = correct(to, back.expand(len(to), -1, -1, -1), rough)
+            begun = begun + F.interpolate(added, size=flow.shape[-2:], mode="bilinear", align_corners=False)
+        return begun - flow
+
+    def _described(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        fine = self.describe(self.read(features))
+        return self.down(fine), fine

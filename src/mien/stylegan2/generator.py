@@ -183,6 +183,26 @@ class Generator(nn.Module):
         assert image is not None
         return image
 
+    def feature_map(self, code: torch.Tensor | Styles, layer: str, noise: NoiseMode = "fixed") -> torch.Tensor:
+        """w+ codes or styles → one feature map (B, C, H, W) of the synthesis network, without what lies behind it.
+
+        Args:
+            code, noise: as `synthesis`.
+            layer: the name of a styled convolution (see `Trace.read`).
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        names = [f"conv{i}" for i in range(len(self.convs))]
+        if layer not in names:
+            raise ValueError(f"no layer {layer!r}: there are conv0 to {names[-1]}")
+        styles = code if isinstance(code, Styles) else self.styles(code)
+        x = self.const.to(styles.conv[0].dtype).expand(len(styles), -1, -1, -1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for i in range(names.index(layer) + 1):
+            x = self.convs[i](x, styles.conv[i], self._noise(self.convs[i], x, noise), True)
+        return x
+
     def _samples_at_once(self, styles: Styles) -> int:
         """How many samples to draw together: all of them, but on processors no more than keeps activations small.
 

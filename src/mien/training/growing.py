@@ -77,6 +77,21 @@ class Grown(nn.Module):
         for module in (self.generator, self.encoder, self.directions):
             module.requires_grad_(False)
 
+    def go_on(self, generator: Generator, feature: FeatureRefiner, discriminator: Discriminator) -> None:
+        """Begin with networks that were grown before.
+
+        Raises:
+            ValueError: they have other sizes, or look at pictures of another side.
+        """
+        sizes = [(self.generator.config, generator.config), (self.discriminator.config, discriminator.config)]
+        sizes += [(self.feature.config.picture, feature.config.picture)]
+        for wanted, given in sizes:
+            if wanted != given:
+                raise ValueError(f"what it should go on from has other sizes: {given} instead of {wanted}")
+        self.generator.load_state_dict(generator.state_dict())
+        self.discriminator.load_state_dict(discriminator.state_dict())
+        self.feature = copy.deepcopy(feature).train().requires_grad_(True)
+
     def release(self) -> list[nn.Parameter]:
         """Let the generator's layers behind the refined feature map learn, and return what learns.
 

@@ -13,7 +13,7 @@ from mien.face3d import arkit_motion_space
 from mien.face3d.motion import Q_LIMIT
 from mien.inversion import seeing_finer
 from mien.training.parts import load_directions, load_discriminator, load_encoder, load_feature, load_generator
-from mien.training.recipes import feature, grow
+from mien.training.recipes import feature, flow, grow
 from mien.training.recipes.feature import FeatureRecipe
 from mien.training.recipes.grow import GrowRecipe
 from mien.training.refining import Lessons
@@ -28,7 +28,7 @@ def recipe(data_pack, toy_heads, trained, run_config):
 
     def make(**changes) -> GrowRecipe:
         sizes = {"photographs": 0.0, "window": 32, "critic_base": 128, "channel_min": None, "warm_up": 0}
-        return GrowRecipe(generator=trained["generator"], feature=refined, **{**common, **sizes, **changes})
+        return GrowRecipe(generator=trained["generator"], **{"feature": refined, **common, **sizes, **changes})
 
     return make
 
@@ -62,6 +62,44 @@ def test_the_discriminator_learns_alone_at_first(recipe, run_config):
     assert load_discriminator(run.config.out).config.resolution == 32
     later = grow.train(config, run_config("warm", 4))
     assert not torch.equal(load_generator(later.config.out).convs[-1].weight, parts["generator.convs.8.weight"])
+
+
+def test_it_goes_on_from_what_was_grown_and_follows_a_flow(recipe, run_config, same_weights, trained, toy_heads):
+    """Generator and discriminator begin as another run ended, refinement as `flow` left it."""
+    config = recipe()
+    grown = grow.train(config, run_config("grown", 2)).config.out
+    still = recipe(start=grown, warm_up=9)  # the generator does not learn before step 9
+    begun = grow.train(still, run_config("begun", 1, seed=5)).config.out
+    for load in (load_generator, load_feature):
+        old, new = (load(folder).state_dict() for folder in (grown, begun))
+        assert all(torch.equal(old[name], new[name]) for name in old)
+    critics = (load_discriminator(folder).logit.weight for folder in (grown, begun))
+    assert 0 < (next(critics) - next(critics)).abs().max() < 3e-3, "one step farther"
+    matched = FeatureRecipe(
+        **trained, data=toy_heads, encoder=trained["generator"], batch=4, photographs=0.0, layer=16, width=8, matching=8
+    )
+    refined = feature.train(matched, run_config("matched", 1)).config.out
+    sharper = recipe(feature=refined)
+    grown = grow.train(sharper, run_config("sharper", 1)).config.out
+    data = {"generator": grown, "encoder": grown, "feature": grown, "data": toy_heads, "batch": 4, "picture": 32}
+    carried = flow.train(flow.FlowRecipe(**data, tracing=8), run_config("flow", 1)).config.out
+    further = recipe(feature=refined, start=grown, carried=carried, photographs=0.5)
+    whole = grow.train(further, run_config("further", 3))
+    grow.train(further, run_config("parts", 1))
+    same_weights(whole, grow.train(further, run_config("parts", 3)))
+    begin, end = load_feature(carried), load_feature(whole.config.out)
+    assert end.config == begin.config and end.config.tracing == 8
+    for part in ("matching", "tracing"):
+        old, new = (getattr(one.transformer, part).state_dict() for one in (begin, end))
+        assert any(not torch.equal(old[name], new[name]) for name in old), part
+    assert not torch.equal(begin.transformer.openness, end.transformer.openness)
+
+
+def test_it_does_not_go_on_from_other_sizes(recipe, run_config):
+    grown = grow.train(recipe(), run_config("grown", 1)).config.out
+    for changes, words in (({"critic_base": 64, "start": grown}, "other sizes"), ({"carried": grown}, "needs --start")):
+        with pytest.raises(TrainingError, match=words):
+            grow.train(recipe(**changes), run_config("wrong", 1))
 
 
 def test_the_losses_fall(recipe, run_config):

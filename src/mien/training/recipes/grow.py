@@ -32,7 +32,14 @@ from mien.training.growing import (
     watched_losses,
 )
 from mien.training.judges import load_judges
-from mien.training.parts import describe, load_directions, load_encoder, load_feature, load_generator
+from mien.training.parts import (
+    describe,
+    load_directions,
+    load_discriminator,
+    load_encoder,
+    load_feature,
+    load_generator,
+)
 from mien.training.photographs import Photographs
 from mien.training.recipes.direction import open_pairs
 from mien.training.refining import Inversion, Lessons, draw_lessons
@@ -47,6 +54,9 @@ class GrowRecipe:
     Attributes:
         generator, encoder, feature: finished runs, or a bundle, of half the resolution.
         directions: run or bundle whose A moves codes; None takes the encoder's.
+        start: run of this recipe whose generator, refinement and discriminator are the beginning; None begins with the
+            smaller system.
+        carried: run of recipe `flow` whose refinement begins in the place of that of `start`.
         tracker: run or bundle whose Net3D says whether portraits that move show what was asked for; refinement that
             sees finer would rather keep their eyes open. None leaves that out.
         closely: let it look at mouth and eyes enlarged, if the tracker does so.
@@ -74,6 +84,8 @@ class GrowRecipe:
     feature: Path
     data: Path
     directions: Path | None = None
+    start: Path | None = None
+    carried: Path | None = None
     tracker: Path | None = None
     closely: bool = True
     identity: Path | None = None
@@ -102,10 +114,12 @@ class GrowRecipe:
 
         Raises:
             TrainingError: they leave no pairs, or do not divide among the processes; the losses' names are wrong; more
-                than all portraits have busy eyes; or there is an identity net and no tracker.
+                than all portraits have busy eyes; there is an identity net and no tracker, or a flow and no start.
         """
         if set(self.weights) != set(GROWTH_WEIGHTS):
             raise TrainingError(f"loss weights: {', '.join(self.weights)}; expected {', '.join(GROWTH_WEIGHTS)}")
+        if self.carried and not self.start:
+            raise TrainingError("--carried follows a grown system's flow: it needs --start")
         if self.identity and not self.tracker:
             raise TrainingError("what moves is judged by Net3D first: --identity needs --tracker")
         if min(self.lids, self.glances) < 0 or self.lids + self.glances > 1:
@@ -139,9 +153,16 @@ def build(config: GrowRecipe, small: Generator, feature: FeatureRefiner) -> Grow
         raise TrainingError(f"windows of {side} pixels do not fit into pictures of {finest}")
     try:
         critic = DiscriminatorConfig(resolution=side, channel_base=config.critic_base, channel_max=256)
-        return Grown(small, load_encoder(config.encoder), directions, feature, config.channel_min, critic)
+        nets = Grown(small, load_encoder(config.encoder), directions, feature, config.channel_min, critic)
+        if config.start is not None:
+            nets.go_on(
+                load_generator(config.start),
+                load_feature(config.carried or config.start),
+                load_discriminator(config.start),
+            )
     except ValueError as error:
         raise TrainingError(f"{config.generator}: this generator cannot grow as asked for ({error})") from error
+    return nets
 
 
 def with_busy_eyes(

@@ -4,8 +4,9 @@ Codes, directions and masks act in front of the refined feature map; the layers 
 So they alone learn to draw it finer, together with new ones at twice the resolution, and everything in front of them
 goes on meaning what it meant: a head that turned by ten degrees still does. Refinement learns with them, from sources
 of twice the side. What is finer comes from the true frames, pixel by pixel and from a discriminator that compares each
-true frame with its own redrawing through random windows. What moves and has no true frame is held, at a quarter of the
-new resolution, to what the system of before makes of it, and compared with its own source, below the eyes.
+true frame with its own redrawing through random windows. What moves and has no true frame is compared with its own
+source, below the eyes. What codes alone draw is held, at a quarter of the new resolution, to what the generator of
+before makes of them.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Redrawn:
         moved: (P, 3, S, S) pairs moved and refined.
         crossed: (C, 3, S, S) others moved and refined.
         plain: (N, 3, S, S) the first pairs moved by their codes alone.
-        before: (P + C + N, 3, S/2, S/2) what the smaller system drew for `moved`, `crossed` and `plain`.
+        before: (N, 3, S/2, S/2) what the smaller generator draws for `plain`.
         delta: (B, D, R, R) Δf of the sources.
     """
 
@@ -131,11 +132,6 @@ class Redrawn:
     plain: torch.Tensor
     before: torch.Tensor
     delta: torch.Tensor
-
-    @property
-    def kept(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """What has no true frame, or shows what codes alone mean, (C + N, 3, S, S), and what it was before."""
-        return torch.cat([self.crossed, self.plain]), self.before[len(self.moved) :]
 
     @property
     def judged(self) -> torch.Tensor:
@@ -156,14 +152,13 @@ class Redrawing:
     """The systems of before and after, drawing the same codes.
 
     Attributes:
-        small, before: generator and refinement of before; frozen.
+        small: generator of before; frozen.
         inversion, after: encoder, directions, generator and refinement of after.
         steady: a frozen generator like that of after, which draws what has no true answer: a judge of motion must not
             teach a generator, which would rather fool it (docs/log.md).
     """
 
     small: Generator
-    before: FeatureRefiner
     inversion: Inversion
     after: FeatureRefiner
     steady: Generator
@@ -171,12 +166,10 @@ class Redrawing:
     def draw(self, lessons: Lessons, num_plain: int) -> Redrawn:
         """Draw everything that a step looks at."""
         code, moved_code = self.inversion.codes(lessons)
-        synthesis, trace = self.inversion.generator.synthesis, self.before.reading()
+        synthesis, trace = self.inversion.generator.synthesis, self.after.reading()
         with torch.no_grad():
-            delta = self.before.encoder(lessons.images, self._smaller(code, trace))
-            old = self._moving(self.before, delta, trace, slice(len(moved_code)))
-            small = [self._smaller(moved_code, old), self._smaller(moved_code[:num_plain], Trace())]
-            plain = synthesis(code, noise="none").float()
+            plain = synthesis(code, noise="none", trace=trace).float()
+            before = self.small.synthesis(moved_code[:num_plain, : self.small.num_rows], noise="none").float()
         delta = self.after.encoder(lessons.images, plain)
         still = synthesis(code, noise="none", trace=self.after.at_rest(delta)).float()
         count, by_code = len(lessons.targets), synthesis(moved_code[:num_plain], noise="none").float()
@@ -188,10 +181,7 @@ class Redrawing:
         crossed = moved[:0]
         if len(moved_code) > count:
             crossed = self.steady.synthesis(moved_code[count:], noise="none", trace=others).float()
-        return Redrawn(still, moved, crossed, by_code, torch.cat(small), delta)
-
-    def _smaller(self, code: torch.Tensor, trace: Trace) -> torch.Tensor:
-        return self.small.synthesis(code[:, : self.small.num_rows], noise="none", trace=trace).float()
+        return Redrawn(still, moved, crossed, by_code, before, delta)
 
     @staticmethod
     def _moving(refiner: FeatureRefiner, delta: torch.Tensor, trace: Trace, part: slice) -> Trace:
@@ -246,8 +236,8 @@ def growth_losses(
 ) -> dict[str, torch.Tensor]:
     """Means of the losses of `GROWTH_WEIGHTS`.
 
-    `pixel` compares sources, `moved_pixel` what moved, with the true frames (`pyramid_l1`); `kept` compares what has no
-    true frame, or codes alone, with the pictures of before, at a quarter of the side; `energy` is the mean square of
+    `pixel` compares sources, `moved_pixel` what moved, with the true frames (`pyramid_l1`); `kept` compares what codes
+    alone draw with the pictures of before, at a quarter of the side; `energy` is the mean square of
     Δf; `texture`, `fool` and, where photographs move, `cross_fool` are the discriminator's, which is frozen.
 
     Args:
@@ -273,9 +263,8 @@ def growth_losses(
         "texture": feature_l1(ours, theirs).mean(),
         "fool": fooled[:num_judged].mean(),
     }
-    now, before = redrawn.kept
-    if len(now):
-        small, before = F.avg_pool2d(now, KEPT_SHRINK), F.avg_pool2d(before, KEPT_SHRINK // 2)
+    if count:
+        small, before = F.avg_pool2d(redrawn.plain, KEPT_SHRINK), F.avg_pool2d(redrawn.before, KEPT_SHRINK // 2)
         losses["kept"] = (small - before).abs().mean()
     if len(redrawn.crossed):
         losses["cross_fool"] = fooled[num_judged:].mean()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch.nn import functional as F
 
 from mien.errors import TrainingError
 from mien.face3d import MotionSpace, arkit_motion_space
@@ -178,14 +177,10 @@ def with_busy_eyes(
     return replace(lessons, q_cross=q)
 
 
-@torch.no_grad()
 def shown(lessons: Lessons, redrawn: Redrawn) -> list[torch.Tensor]:
-    """Rows of a sample picture: sources, redrawn; true frames beside portraits, what the smaller system drew for both,
-    and what moved."""
-    count = len(lessons.images)
+    """Rows of a sample picture: sources, redrawn; true frames beside portraits, and what moved."""
     portraits = lessons.images[len(lessons.targets) :]
-    before = F.interpolate(redrawn.before[:count], size=redrawn.still.shape[-2:], mode="nearest")
-    return [lessons.images, redrawn.still, lessons.targets, portraits, before, redrawn.moved, redrawn.crossed]
+    return [lessons.images, redrawn.still, lessons.targets, portraits, redrawn.moved, redrawn.crossed]
 
 
 def train(config: GrowRecipe, run_config: RunConfig) -> Run:
@@ -196,7 +191,7 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
     nets = seeded(run_config.seed, lambda: build(config, small, refiner)).to(device, memory_format=torch.channels_last)
     inversion = Inversion(nets.encoder, nets.directions, nets.generator, config.truncation)
     side, average = nets.generator.config.resolution, Ema(nets, config.ema_images)
-    redrawing = Redrawing(small, refiner, inversion, nets.feature, cast(Grown, average.model).generator)
+    redrawing = Redrawing(small, inversion, nets.feature, cast(Grown, average.model).generator)
     pairs = open_pairs(config.data, motion, side)
     photographs = Photographs(side, GENERATED) if counts[1] else None
     judges = load_judges(config.tracker, config.identity, device, closely=config.closely) if config.tracker else None

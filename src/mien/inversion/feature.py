@@ -240,6 +240,12 @@ class FeatureTransformer(nn.Module):
         flow = self.matching(source, moved) - self.matching(source, source)
         return flow + self.tracing(source, moved, flow) - self.tracing(source, source, torch.zeros_like(flow))
 
+    def fix_flow(self) -> None:
+        """Let matching and tracing learn no more."""
+        for part in (self.matching, self.tracing):
+            if part is not None:
+                part.requires_grad_(False)
+
     def forward(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
     ) -> torch.Tensor:

@@ -29,17 +29,17 @@ from mien.training.refining import Inversion, Lessons
 
 GROWTH_WEIGHTS = {
     "pixel": 8.0,
-    "moved_pixel": 5.0,
+    "moved_pixel": 15.0,
     "kept": 20.0,
     "energy": 0.001,
     "texture": 2.0,
     "fool": 1.5,
-    "cross_fool": 1.0,
+    "cross_fool": 0.5,
     "cross_shape": 0.5,
     "cross_eye": 2.5,
     "cross_mouth": 1.0,
     "cross_expression": 15.0,
-    "cross_id": 100.0,
+    "cross_id": 50.0,
     "moved_id": 40.0,
 }
 """Of the losses: see `growth_losses`; then `watched_losses`, as far as there are judges."""

@@ -83,16 +83,18 @@ def test_it_goes_on_from_what_was_grown_and_follows_a_flow(recipe, run_config, s
     grown = grow.train(sharper, run_config("sharper", 1)).config.out
     data = {"generator": grown, "encoder": grown, "feature": grown, "data": toy_heads, "batch": 4, "picture": 32}
     carried = flow.train(flow.FlowRecipe(**data, tracing=8), run_config("flow", 1)).config.out
-    further = recipe(feature=refined, start=grown, carried=carried, photographs=0.5)
-    whole = grow.train(further, run_config("further", 3))
-    grow.train(further, run_config("parts", 1))
-    same_weights(whole, grow.train(further, run_config("parts", 3)))
-    begin, end = load_feature(carried), load_feature(whole.config.out)
-    assert end.config == begin.config and end.config.tracing == 8
-    for part in ("matching", "tracing"):
-        old, new = (getattr(one.transformer, part).state_dict() for one in (begin, end))
-        assert any(not torch.equal(old[name], new[name]) for name in old), part
-    assert not torch.equal(begin.transformer.openness, end.transformer.openness)
+    begin = load_feature(carried)
+    for is_fixed in (True, False):
+        further = recipe(feature=refined, start=grown, carried=carried, is_flow_fixed=is_fixed, photographs=0.5)
+        whole = grow.train(further, run_config(f"further {is_fixed}", 3))
+        grow.train(further, run_config(f"parts {is_fixed}", 1))
+        same_weights(whole, grow.train(further, run_config(f"parts {is_fixed}", 3)))
+        end = load_feature(whole.config.out)
+        assert end.config == begin.config and end.config.tracing == 8
+        for part in ("matching", "tracing"):
+            old, new = (getattr(one.transformer, part).state_dict() for one in (begin, end))
+            assert all(torch.equal(old[name], new[name]) for name in old) == is_fixed, part
+        assert not torch.equal(begin.transformer.openness, end.transformer.openness)
 
 
 def test_it_does_not_go_on_from_other_sizes(recipe, run_config):

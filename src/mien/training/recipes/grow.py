@@ -56,6 +56,7 @@ class GrowRecipe:
         start: run of this recipe whose generator, refinement and discriminator are the beginning; None begins with the
             smaller system.
         carried: run of recipe `flow` whose refinement begins in the place of that of `start`.
+        is_flow_fixed: leave matches and tracing as that recipe taught them; judges of likeness bend them (docs/log.md).
         tracker: run or bundle whose Net3D says whether portraits that move show what was asked for; refinement that
             sees finer would rather keep their eyes open. None leaves that out.
         closely: let it look at mouth and eyes enlarged, if the tracker does so.
@@ -85,6 +86,7 @@ class GrowRecipe:
     directions: Path | None = None
     start: Path | None = None
     carried: Path | None = None
+    is_flow_fixed: bool = True
     tracker: Path | None = None
     closely: bool = True
     identity: Path | None = None
@@ -196,7 +198,11 @@ def train(config: GrowRecipe, run_config: RunConfig) -> Run:
     photographs = Photographs(side, GENERATED) if counts[1] else None
     judges = load_judges(config.tracker, config.identity, device, closely=config.closely) if config.tracker else None
     maker = torch.optim.Adam(nets.release(), lr=config.lr, betas=(0.5, 0.99))
-    refining = torch.optim.Adam(nets.feature.parameters(), lr=config.feature_lr, betas=(0.9, 0.99))
+    if config.is_flow_fixed and nets.feature.transformer.tracing is not None:
+        nets.feature.transformer.fix_flow()
+    refining = torch.optim.Adam(
+        [p for p in nets.feature.parameters() if p.requires_grad], lr=config.feature_lr, betas=(0.9, 0.99)
+    )
     critic = torch.optim.Adam(nets.discriminator.parameters(), lr=config.critic_lr, betas=(0.0, 0.99))
     run.track(networks=nets, average=average.model, maker=maker, refining=refining, critic=critic)
     describe(run_config.out, **dict(nets.named_children()))

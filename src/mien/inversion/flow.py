@@ -74,7 +74,7 @@ def correlation(here: torch.Tensor, there: torch.Tensor, reach: int) -> torch.Te
     Mean products over channels; zero beyond the edges. Shifts come row by row, from the upper left.
     """
     height, width = here.shape[-2:]
-    around = F.pad(there, (reach,) * 4)
+    here, around = here.contiguous(), F.pad(there.contiguous(), (reach,) * 4)  # one layout: products run along rows
     rows, columns = range(2 * reach + 1), range(2 * reach + 1)
     shifted = (around[..., top : top + height, left : left + width] for top in rows for left in columns)
     return torch.stack([(here * other).mean(1) for other in shifted], 1)

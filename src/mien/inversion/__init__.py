@@ -9,12 +9,9 @@ from mien.inversion.feature import (
     FeatureRefiner,
     FeatureShift,
     FeatureTransformer,
-    copying,
     feature_config,
-    filling,
-    following,
-    seeing_finer,
 )
+from mien.inversion.refiners import copying, filling, following, seeing_finer
 from mien.inversion.tuning import TuningConfig, tune_generator
 
 __all__ = [

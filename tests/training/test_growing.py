@@ -133,6 +133,7 @@ def test_the_losses_are_set_against_each_other(system, lessons):
         losses = lost(drawn)
         perfect = replace(drawn, still=lessons.images, moved=lessons.targets, plain=lessons.targets[:1])
         best = lost(replace(perfect, crossed=lessons.images[2:]))
+        unmoved = lost(replace(drawn, crossed=lessons.images[2:]))
         same = lost(replace(drawn, plain=F.interpolate(drawn.before, scale_factor=2, mode="nearest")))
         blurred = lost(drawn, 0.0)
     judged = {"cross_fool"} | {name for name in GROWTH_WEIGHTS if not name.startswith(("cross_", "moved_id"))}
@@ -142,6 +143,8 @@ def test_the_losses_are_set_against_each_other(system, lessons):
     for name in ("fool", "cross_fool"):
         assert float(best[name]) == pytest.approx(0.6931, abs=1e-3), "the same pictures are preferred by chance"
     assert float(losses["cross_fool"]) != pytest.approx(0.6931, abs=1e-3)
+    assert float(unmoved["cross_fool"]) == pytest.approx(0.6931, abs=1e-3)
+    assert float(unmoved["fool"]) == float(losses["fool"]) != pytest.approx(0.6931, abs=1e-3)
     assert float(same["kept"]) == pytest.approx(0, abs=1e-6) and float(losses["kept"]) > 1e-3
     assert blurred["pixel"] < losses["pixel"] and blurred["moved_pixel"] < losses["moved_pixel"]
 

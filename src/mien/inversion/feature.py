@@ -202,10 +202,7 @@ class FeatureTransformer(nn.Module):
         """N(Δf, f, f), and behind it M(f, f) and T(f, f, 0), which are the same for all frames of a source:
         (B, F, R, R)."""
         known = self._network(delta, source, source)
-        if self.tracing is None:
-            return known
-        nowhere = torch.zeros_like(source[:, :2], dtype=torch.float32)
-        return torch.cat([known.float(), self.tracing(source, source, nowhere)], 1)
+        return known if self.tracing is None else torch.cat([known.float(), _unmoved(self.tracing, source)], 1)
 
     def field(
         self, delta: torch.Tensor, source: torch.Tensor, moved: torch.Tensor, rest: torch.Tensor | None = None
@@ -237,7 +234,7 @@ class FeatureTransformer(nn.Module):
         if self.matching is None or self.tracing is None:
             raise ValueError("this transformer follows nothing: it lacks matching or tracing")
         flow = self.matching(source, moved) - self.matching(source, source)
-        return flow + self.tracing(source, moved, flow) - self.tracing(source, source, torch.zeros_like(flow))
+        return flow + self.tracing(source, moved, flow) - _unmoved(self.tracing, source)
 
     def fix_flow(self) -> None:
         """Let matching and tracing learn no more."""
@@ -272,6 +269,11 @@ class FeatureTransformer(nn.Module):
             x = (layer(upsample(x)) + finer) * math.sqrt(0.5)
         answer = self.write(x)
         return answer if self.matching is None else torch.cat([answer.float(), self.matching(source, moved)], 1)
+
+
+def _unmoved(tracing: Tracing, source: torch.Tensor) -> torch.Tensor:
+    """T(f, f, 0)."""
+    return tracing(source, source, torch.zeros_like(source[:, :2], dtype=torch.float32))
 
 
 @dataclass(frozen=True)

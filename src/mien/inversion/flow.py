@@ -34,6 +34,11 @@ def warp(features: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(features, places, padding_mode="zeros", align_corners=False)
 
 
+def distinct(source: torch.Tensor) -> torch.Tensor:
+    """One source that was expanded for many frames, alone; any other batch as it is."""
+    return source[:1] if len(source) > 1 and source.stride(0) == 0 else source
+
+
 class Matching(nn.Module):
     """Where each place of a map lay in another: the mean place of its soft matches, on a grid of at most 16 by 16.
 
@@ -50,8 +55,7 @@ class Matching(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(math.log(8.0)))
 
     def forward(self, source: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-        is_shared = len(source) > 1 and source.stride(0) == 0  # one source for many frames is described once
-        here, there = self._described(moved), self._described(source[:1] if is_shared else source)
+        here, there = self._described(moved), self._described(distinct(source))
         side = here.shape[-1]
         with torch.autocast(here.device.type, enabled=False):
             first, second = (F.normalize(x.float().flatten(2), dim=1) for x in (here, there))
@@ -113,8 +117,7 @@ class Tracing(nn.Module):
 
     def forward(self, source: torch.Tensor, moved: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         """Maps (B, C, R, R) and a flow (B, 2, R, R) between them; the answer is like the flow."""
-        is_shared = len(source) > 1 and source.stride(0) == 0
-        here, there = self._described(moved), self._described(source[:1] if is_shared else source)
+        here, there = self._described(moved), self._described(distinct(source))
         begun = flow
         for correct, to, back in zip(self.corrections, here, there, strict=True):
             rough = F.interpolate(begun, size=to.shape[-2:], mode="bilinear", align_corners=False)

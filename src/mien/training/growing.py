@@ -85,7 +85,7 @@ class Grown(nn.Module):
             ValueError: they have other sizes, or look at pictures of another side.
         """
         sizes = [(self.generator.config, generator.config), (self.discriminator.config, discriminator.config)]
-        sizes += [(self.feature.config.picture, feature.config.picture)]
+        sizes += [(_maps(self.feature), _maps(feature))]
         for wanted, given in sizes:
             if wanted != given:
                 raise ValueError(f"what it should go on from has other sizes: {given} instead of {wanted}")
@@ -111,6 +111,12 @@ class Grown(nn.Module):
                 parameter.requires_grad_(True)
                 learning.append(parameter)
         return learning
+
+
+def _maps(feature: FeatureRefiner) -> tuple[int | None, ...]:
+    """Side of the pictures that are compared, and which maps are refined."""
+    config = feature.config
+    return config.picture, config.resolution, config.channels, config.fine
 
 
 @dataclass(frozen=True)

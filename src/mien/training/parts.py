@@ -102,6 +102,19 @@ def load_feature(folder: Path) -> FeatureRefiner:
     return _load(folder, "feature", FeatureConfig, FeatureRefiner)
 
 
+def load_fitting_feature(folder: Path, generator: Generator) -> FeatureRefiner:
+    """The same, for a feature map that the generator has.
+
+    Raises:
+        TrainingError: it was trained for other maps.
+    """
+    refiner = load_feature(folder)
+    side = refiner.config.resolution
+    if side not in generator.config.resolutions or refiner.config.channels != generator.config.channels(side):
+        raise TrainingError(f"{folder}: its refinement does not fit this generator")
+    return refiner
+
+
 def load_identity(folder: Path) -> IdentityNet:
     """The averaged net of an `identity` run."""
     return _load(folder, "identity", IdentityConfig, IdentityNet)

@@ -1,6 +1,7 @@
 """The recipe of flows: it continues exactly, learns where things went, and touches nothing else."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from torch.nn import functional as F
 
 from mien.errors import TrainingError
 from mien.inversion.flow import warp
-from mien.training.parts import load_feature
+from mien.stylegan2 import Generator
+from mien.training.parts import load_feature, load_generator
 from mien.training.recipes import feature, flow
 from mien.training.recipes.feature import FeatureRecipe
 from mien.training.recipes.flow import FlowRecipe
@@ -75,6 +77,9 @@ def test_numbers_that_do_not_fit(recipe, run_config):
     ):
         with pytest.raises(TrainingError, match=words):
             flow.train(recipe(**changes), run_config("wrong", 1))
+    generator = load_generator(recipe().generator)
+    with pytest.raises(TrainingError, match="does not fit this generator"):
+        flow.new_refiner(recipe(), Generator(replace(generator.config, channel_base=64)))
     done = flow.train(recipe(), run_config("done", 1)).config.out
     with pytest.raises(TrainingError, match="already"):
         flow.train(recipe(feature=done), run_config("again", 1))

@@ -99,7 +99,12 @@ def test_it_goes_on_from_what_was_grown_and_follows_a_flow(recipe, run_config, s
 
 def test_it_does_not_go_on_from_other_sizes(recipe, run_config):
     grown = grow.train(recipe(), run_config("grown", 1)).config.out
-    for changes, words in (({"critic_base": 64, "start": grown}, "other sizes"), ({"carried": grown}, "needs --start")):
+    smaller = recipe().feature  # refines one map, and compares pictures of half the side
+    for changes, words in (
+        ({"critic_base": 64, "start": grown}, "other sizes"),
+        ({"start": grown, "carried": smaller}, "other sizes"),
+        ({"carried": grown}, "needs --start"),
+    ):
         with pytest.raises(TrainingError, match=words):
             grow.train(recipe(**changes), run_config("wrong", 1))
 

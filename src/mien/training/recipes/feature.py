@@ -22,7 +22,7 @@ from mien.training.parts import (
     load_directions,
     load_discriminator,
     load_encoder,
-    load_feature,
+    load_fitting_feature,
     load_generator,
 )
 from mien.training.photographs import Photographs
@@ -115,10 +115,7 @@ def new_refiner(config: FeatureRecipe, generator: Generator) -> FeatureRefiner:
         TrainingError: the generator has no such feature map.
     """
     if config.start is not None:
-        refiner = load_feature(config.start).train().requires_grad_(True)
-        side = refiner.config.resolution
-        if side not in generator.config.resolutions or refiner.config.channels != generator.config.channels(side):
-            raise TrainingError(f"{config.start}: its refinement does not fit this generator")
+        refiner = load_fitting_feature(config.start, generator).train().requires_grad_(True)
         return filling(refiner) if config.fills and not refiner.config.fills else refiner
     try:
         refiner = FeatureRefiner(feature_config(generator.config, config.layer, config.width, config.matching))

@@ -21,8 +21,9 @@ from mien.images import shrink_to
 from mien.inversion import FeatureRefiner, following
 from mien.inversion.flow import warp
 from mien.losses.image import pyramid_l1
+from mien.stylegan2 import Generator
 from mien.training.engine import Ema, Run, RunConfig, seeded, set_rate, settled, start_fabric
-from mien.training.parts import describe, load_directions, load_encoder, load_feature, load_generator
+from mien.training.parts import describe, load_directions, load_encoder, load_fitting_feature, load_generator
 from mien.training.recipes.direction import open_pairs
 from mien.training.refining import Inversion, draw_lessons
 
@@ -73,21 +74,21 @@ class FlowRecipe:
 PRESETS: dict[str, dict[str, object]] = {
     # two cores, under 2 minutes: runs, loss falls
     "tiny": {"batch": 4, "tracing": 8, "picture": 16},
-    # two cores, 20 minutes
+    # two cores, 17 minutes
     "two-core": {},
     # one large GPU
     "accelerator": {"batch": 64, "tracing": 64, "picture": 256},
 }
-STEPS = {"tiny": 30, "two-core": 2_500, "accelerator": 40_000}
+STEPS = {"tiny": 30, "two-core": 2_000, "accelerator": 40_000}
 
 
-def new_refiner(config: FlowRecipe) -> FeatureRefiner:
+def new_refiner(config: FlowRecipe, generator: Generator) -> FeatureRefiner:
     """The networks of `config.feature`, which from now on follow their flow and blend.
 
     Raises:
-        TrainingError: they do so already, or match nothing.
+        TrainingError: they do so already, match nothing, or refine another generator's maps.
     """
-    refiner = load_feature(config.feature)
+    refiner = load_fitting_feature(config.feature, generator)
     if refiner.config.tracing is not None or refiner.config.matching is None:
         raise TrainingError(f"{config.feature}: its refinement traces flows already, or has no matches to trace")
     made = following(refiner, config.tracing, math.log(config.opening / (1 - config.opening)))
@@ -95,15 +96,19 @@ def new_refiner(config: FlowRecipe) -> FeatureRefiner:
     return made.requires_grad_(False)
 
 
+def carried(pictures: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, P, P) carried by a flow (B, 2, R, R) of a coarser grid."""
+    return warp(pictures, F.interpolate(flow, size=pictures.shape[-2:], mode="bilinear", align_corners=False))
+
+
 def flow_losses(
     flow: torch.Tensor, source: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """Means of `pixel`, the distance (`pyramid_l1`) of carried sources from targets (B, 3, P, P), and `smooth`, squared
     differences of the flow (B, 2, R, R) in cells of its own grid."""
-    fine = F.interpolate(flow, size=source.shape[-2:], mode="bilinear", align_corners=False)
     cells = flow * flow.shape[-1] / 2
     bends = cells.diff(dim=2).square().mean() + cells.diff(dim=3).square().mean()
-    return {"pixel": pyramid_l1(warp(source, fine), target, weight).mean(), "smooth": bends}
+    return {"pixel": pyramid_l1(carried(source, flow), target, weight).mean(), "smooth": bends}
 
 
 def train(config: FlowRecipe, run_config: RunConfig) -> Run:
@@ -115,7 +120,7 @@ def train(config: FlowRecipe, run_config: RunConfig) -> Run:
     matrix = load_directions(config.directions or config.encoder).to(device)
     inversion = Inversion(load_encoder(config.encoder).to(device), matrix, generator, config.truncation)
     pairs = open_pairs(config.data, motion, generator.config.resolution)
-    refiner = seeded(run_config.seed, lambda: new_refiner(config)).to(device)
+    refiner = seeded(run_config.seed, lambda: new_refiner(config, generator)).to(device)
     layer, transformer = refiner.config.layer, refiner.transformer
     assert transformer.matching is not None and transformer.tracing is not None
     learning = [*transformer.matching.parameters(), *transformer.tracing.parameters()]
@@ -142,6 +147,5 @@ def train(config: FlowRecipe, run_config: RunConfig) -> Run:
             unmoved = flow_losses(torch.zeros_like(flow), *seen)["pixel"]
         run.record(**losses, unmoved=unmoved)
         if run.every(run_config.sample_every):
-            fine = F.interpolate(flow.detach(), size=seen[0].shape[-2:], mode="bilinear", align_corners=False)
-            run.sample("carried", [*seen[:2], warp(seen[0], fine)], columns=len(lessons.images))
+            run.sample("carried", [*seen[:2], carried(seen[0], flow.detach())], columns=len(lessons.images))
     return run

@@ -136,10 +136,12 @@ PRESETS: dict[str, dict[str, object]] = {
     "tiny": {"batch": 4, "photographs": 0.0, "window": 32, "critic_base": 256, "channel_min": None, "warm_up": 0},
     # two cores, nearly two hours for the step from 128² to 256²; end it with --max-minutes
     "two-core": {},
+    # two cores, 46 minutes, from a system that was grown and a run of `flow` (--start, --carried)
+    "two-core-carried": {"lr": 5e-4, "feature_lr": 1e-3, "settle": 0.4, "warm_up": 20},
     # one large GPU
     "accelerator": {"batch": 48, "critic_base": 8192, "channel_min": 64, "warm_up": 500},
 }
-STEPS = {"tiny": 20, "two-core": 5_900, "accelerator": 60_000}
+STEPS = {"tiny": 20, "two-core": 5_900, "two-core-carried": 2_400, "accelerator": 60_000}
 
 
 def build(config: GrowRecipe, small: Generator, feature: FeatureRefiner) -> Grown:
